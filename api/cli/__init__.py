@@ -1,0 +1,1 @@
+"""The `citebound` command, one file a group of subcommands."""

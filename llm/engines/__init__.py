@@ -1,0 +1,1 @@
+"""One file an engine, each behind `llm.types.Decoder`."""

@@ -1,0 +1,1 @@
+"""The core: what ingest writes and a question reads."""

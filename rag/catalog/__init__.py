@@ -1,0 +1,1 @@
+"""The catalog: documents, versions, passages with their vectors, jobs, answers, keys; the source of truth."""

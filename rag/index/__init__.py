@@ -1,0 +1,1 @@
+"""Dense and lexical passage indexes, both derived from the catalog and rebuilt from it at will."""
