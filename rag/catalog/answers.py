@@ -1,0 +1,95 @@
+"""Stored answers: kept with the versions they stand on, so that a deletion finds every one of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rag.catalog.answer_json import answer_to_json
+from rag.catalog.database import Database
+from rag.catalog.models import AnswerRow, AnswerSourceRow, DocumentRow
+from rag.catalog.redact import redact
+from rag.errors import NotFoundError
+from rag.types import Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """An answer in the contract's JSON; `stale` once a cited version was replaced or deleted."""
+
+    payload: dict[str, Any]
+    stale: bool
+
+
+class Answers:
+    """Saves answers and reads them again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, answer: Answer) -> None:
+        """Store an answer. What it says of a document that was deleted meanwhile is redacted at once.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        payload = answer_to_json(answer)
+        cited = {(citation.document_id, citation.document_version) for citation in answer.citations}
+        given = {(hit.passage.document_id, hit.passage.version) for hit in answer.retrieved}
+        with self._database.write() as session:
+            from_catalog = {citation.document_id for citation in answer.citations if citation.passage_id is not None}
+            from_catalog |= {document_id for document_id, _ in given}
+            for document_id in sorted(from_catalog):
+                if session.get(DocumentRow, document_id) is None:
+                    payload = redact(payload, document_id)
+            session.add(AnswerRow(answer_id=answer.answer_id, payload=payload, created_at=answer.created_at))
+            session.flush()  # the sources refer to it
+            for document_id, version in sorted(cited | given):
+                if document_id in from_catalog:
+                    session.add(
+                        AnswerSourceRow(
+                            answer_id=answer.answer_id,
+                            document_id=document_id,
+                            version=version,
+                            cited=(document_id, version) in cited,
+                        )
+                    )
+
+    def get(self, answer_id: str) -> StoredAnswer:
+        """A stored answer.
+
+        Raises:
+            NotFoundError: no such answer.
+        """
+        with self._database.read() as session:
+            row = session.get(AnswerRow, answer_id)
+            if row is None:
+                raise NotFoundError("no answer has that id; POST /v1/ask returns the id of its answer")
+            query = (
+                select(func.count())
+                .select_from(AnswerSourceRow)
+                .outerjoin(DocumentRow, DocumentRow.document_id == AnswerSourceRow.document_id)
+                .where(
+                    AnswerSourceRow.answer_id == answer_id,
+                    AnswerSourceRow.cited,
+                    DocumentRow.live_version.is_distinct_from(AnswerSourceRow.version),
+                )
+            )
+            return StoredAnswer(payload=dict(row.payload), stale=bool(session.scalar(query)))
+
+
+def redact_answers(session: Session, document_id: str) -> int:
+    """Take a document's words out of every stored answer, in the caller's transaction; returns how many changed."""
+    ids = session.scalars(select(AnswerSourceRow.answer_id).where(AnswerSourceRow.document_id == document_id).distinct())
+    n_changed = 0
+    for answer_id in ids.all():
+        row = session.get_one(AnswerRow, answer_id)
+        redacted: Mapping[str, Any] = redact(row.payload, document_id)
+        if redacted != row.payload:
+            row.payload = redacted
+            n_changed += 1
+        session.flush()
+        session.expunge(row)
+    return n_changed
