@@ -172,14 +172,15 @@ def _belongs_to_word(text: str, start: int, dot: int, following: int, limit: int
     if key in MAYBE_FINAL or _DOTTED.fullmatch(word) is not None:
         return not starts
     if len(word) == 1 and word.isalpha():
-        return not starts and _is_initial(word, before, alone=alone)
+        chained = text[following].isupper() and text[following + 1 : min(following + 2, limit)] == "."
+        return alone or chained or (not starts and _is_initial(word, before))
     return False
 
 
-def _is_initial(letter: str, before: str, *, alone: bool) -> bool:
+def _is_initial(letter: str, before: str) -> bool:
     """A single letter that stands for a word: "J. K. Rowling", "z. B."; not "vitamin C." or "World War I."."""
     in_chain = len(before) == 2 and before[0].isalpha() and before[1] == "."
-    if alone or in_chain or letter.islower():
+    if in_chain or letter.islower():
         return True
     return letter != "I" and before[:1].isupper()
 

@@ -30,6 +30,7 @@ SAME_LINE = [
     ["This was shown by Smith et al.", "The others agree."],
     ["J. K. Rowling wrote it.", "It sold well."],
     ["George W. Bush won.", "He served."],
+    ["J. A. Hobson said so.", "All of the U. S. flags fell."],
     ["Take vitamin C.", "Drink water."],
     ["It began after World War I.", "Germany was weak."],
     ["We chose plan B.", "Then it rained."],
