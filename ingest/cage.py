@@ -95,11 +95,12 @@ def apply(
 
 def library_folders() -> tuple[Path, ...]:
     """Folders a parser needs to read: Python's libraries, imported on first use, and fonts that PDFs do not embed."""
-    names = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    python = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    shared = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", f"{sys.base_prefix}/lib"]
+    fonts = ["/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts"]
     root = Path(__file__).resolve().parent.parent
     own = [root / package for package in ("ingest", "rag", "llm")]
-    fonts = [Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path("/etc/fonts")]
-    return tuple(dict.fromkeys(path for path in [*map(Path, names), *own, *fonts] if path.is_dir()))
+    return tuple(dict.fromkeys(path for path in [*map(Path, [*python, *shared, *fonts]), *own] if path.is_dir()))
 
 
 def _limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
