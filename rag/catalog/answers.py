@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from rag.catalog.answer_json import answer_to_json
 from rag.catalog.database import Database
-from rag.catalog.models import AnswerRow, AnswerSourceRow, DocumentRow
+from rag.catalog.models import AnswerRow, AnswerSourceRow, ChangeRow, DocumentRow
 from rag.catalog.redact import redact
 from rag.errors import NotFoundError
 from rag.types import Answer
@@ -39,23 +39,25 @@ class Answers:
         cited = {(citation.document_id, citation.document_version) for citation in answer.citations}
         given = {(hit.passage.document_id, hit.passage.version) for hit in answer.retrieved}
         with self._database.write() as session:
-            from_catalog = {citation.document_id for citation in answer.citations if citation.passage_id is not None}
-            from_catalog |= {document_id for document_id, _ in given}
-            for document_id in sorted(from_catalog):
-                if session.get(DocumentRow, document_id) is None:
+            sources = {}  # document_id → whether it is still there; evidence given with the question is neither
+            for document_id in {document_id for document_id, _ in cited | given}:
+                if session.get(DocumentRow, document_id) is not None:
+                    sources[document_id] = True
+                elif _was_here(session, document_id):
+                    sources[document_id] = False
                     payload = redact(payload, document_id)
             session.add(AnswerRow(answer_id=answer.answer_id, payload=payload, created_at=answer.created_at))
             session.flush()  # the sources refer to it
-            for document_id, version in sorted(cited | given):
-                if document_id in from_catalog:
-                    session.add(
-                        AnswerSourceRow(
-                            answer_id=answer.answer_id,
-                            document_id=document_id,
-                            version=version,
-                            cited=(document_id, version) in cited,
-                        )
-                    )
+            session.add_all(
+                AnswerSourceRow(
+                    answer_id=answer.answer_id,
+                    document_id=document_id,
+                    version=version,
+                    cited=(document_id, version) in cited,
+                )
+                for document_id, version in sorted(cited | given)
+                if document_id in sources
+            )
 
     def get(self, answer_id: str) -> StoredAnswer:
         """A stored answer.
@@ -80,9 +82,16 @@ class Answers:
             return StoredAnswer(payload=dict(row.payload), stale=bool(session.scalar(query)))
 
 
+def _was_here(session: Session, document_id: str) -> bool:
+    """Whether a document that is gone ever had passages; the change log outlives it."""
+    return session.scalar(select(ChangeRow.seq).where(ChangeRow.document_id == document_id).limit(1)) is not None
+
+
 def redact_answers(session: Session, document_id: str) -> int:
     """Take a document's words out of every stored answer, in the caller's transaction; returns how many changed."""
-    ids = session.scalars(select(AnswerSourceRow.answer_id).where(AnswerSourceRow.document_id == document_id).distinct())
+    ids = session.scalars(
+        select(AnswerSourceRow.answer_id).where(AnswerSourceRow.document_id == document_id).distinct()
+    )
     n_changed = 0
     for answer_id in ids.all():
         row = session.get_one(AnswerRow, answer_id)

@@ -87,7 +87,9 @@ class FileStore:
             if not path.parent.is_dir():
                 path.parent.mkdir(mode=0o700)
                 sync_folder(self._files)
-            if password is not None:
+            if password is None:
+                _password_path(path).unlink(missing_ok=True)  # of an upload that was not acknowledged
+            else:
                 publish_bytes(_password_path(path), password.encode())
             staged.path.replace(path)
             sync_folder(path.parent)
@@ -130,16 +132,6 @@ class FileStore:
         if not folder.is_dir():
             return ()
         return tuple(sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()))
-
-    def discard(self, document_id: str, version: int) -> None:
-        """Take back one published version that got no row."""
-        path = self.path(document_id, version)
-        with file_faults():
-            path.unlink(missing_ok=True)
-            _password_path(path).unlink(missing_ok=True)
-            if path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
-            sync_folder(self._files)
 
     def known(self) -> set[tuple[str, int]]:
         """Every (document_id, version) that has bytes here."""

@@ -146,9 +146,7 @@ class Jobs:
         self._database.on_commit(lambda: self._events.publish(DocumentEvent(document=document)))
 
 
-def queue_job(
-    session: Session, job_id: str, kind: str, document_id: str, version: int, now: datetime.datetime
-) -> None:
+def queue_job(session: Session, job_id: str, kind: str, document_id: str, version: int, now: datetime.datetime) -> None:
     """Queue a job in the caller's transaction."""
     session.add(
         JobRow(

@@ -29,7 +29,6 @@ class DocumentRow(Base):
     __table_args__ = (
         Index(None, "collection", "created_at", "document_id"),
         Index(None, "created_at", "document_id"),
-        Index(None, "collection", "sha256"),
     )
 
     document_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -56,6 +55,7 @@ class VersionRow(Base):
     """One accepted upload of a document; `text` is null until it was parsed."""
 
     __tablename__ = "versions"
+    __table_args__ = (Index(None, "sha256"),)
 
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -121,7 +121,7 @@ class ChangeRow(Base):
     """One line of the log that indexes follow; it names ids only and outlives the document."""
 
     __tablename__ = "changes"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index(None, "document_id"), {"sqlite_autoincrement": True})
 
     seq: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     kind: Mapped[str] = mapped_column(String(8))

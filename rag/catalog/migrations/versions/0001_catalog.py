@@ -69,7 +69,6 @@ def upgrade() -> None:
         ["collection", "created_at", "document_id"],
         unique=False,
     )
-    op.create_index(op.f("ix_documents_collection_sha256"), "documents", ["collection", "sha256"], unique=False)
     op.create_index(
         op.f("ix_documents_created_at_document_id"), "documents", ["created_at", "document_id"], unique=False
     )
@@ -119,6 +118,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("answer_id", "document_id", "version", name=op.f("pk_answer_sources")),
     )
+    op.create_index(op.f("ix_changes_document_id"), "changes", ["document_id"], unique=False)
     op.create_index(op.f("ix_answer_sources_document_id"), "answer_sources", ["document_id"], unique=False)
     op.create_table(
         "versions",
@@ -137,6 +137,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("document_id", "version", name=op.f("pk_versions")),
     )
+    op.create_index(op.f("ix_versions_sha256"), "versions", ["sha256"], unique=False)
     op.create_table(
         "pages",
         sa.Column("document_id", sa.String(length=64), nullable=False),
