@@ -114,9 +114,14 @@ class Database:
                 finally:
                     self._session = self._writer_thread = None
 
+    @property
+    def in_write(self) -> bool:
+        """Whether this thread is inside a `write`."""
+        return self._writer_thread == threading.get_ident()
+
     def on_commit(self, hook: Callable[[], None]) -> None:
         """Call `hook` once the present write is committed and its lock released; never if it is rolled back."""
-        if self._writer_thread != threading.get_ident():
+        if not self.in_write:
             raise RuntimeError("on_commit is for use inside a write")
         self._hooks.append(hook)
 
@@ -127,7 +132,7 @@ class Database:
         Raises:
             StorageError: the database cannot be read.
         """
-        if self._writer_thread == threading.get_ident() and self._session is not None:
+        if self.in_write and self._session is not None:
             yield self._session
             return
         with self.snapshot() as session:
@@ -164,7 +169,7 @@ class Database:
 
         Waits for readers of older snapshots; returns whether the log is empty. Always true on PostgreSQL.
         """
-        if self._writer_thread == threading.get_ident():
+        if self.in_write:
             raise RuntimeError("the log cannot be emptied inside a write")
         if not self.is_sqlite:
             return True

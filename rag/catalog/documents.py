@@ -327,6 +327,8 @@ class Documents:
             StorageError: the disk is full or failing. The document may be gone already; files that were left are
                 removed at the next start.
         """
+        if self._database.in_write:
+            raise RuntimeError("a deletion cannot be part of another write; it is complete only after its commit")
         with self._database.write() as session:
             document, n_passages = delete_rows(session, document_id, now)
             event = DocumentEvent(document=document, deleted=True)

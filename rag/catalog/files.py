@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,18 +161,39 @@ class FileStore:
         return n_removed
 
     def link_all(self, versions: Iterable[tuple[str, int]], folder_name: str) -> Path:
-        """Give the named versions and their passwords a second name under `incoming`, which a delete leaves alone.
+        """Give the versions and their passwords a second name, `ID.VERSION`, which a delete leaves alone.
 
-        The caller removes the folder that is returned.
+        Returns:
+            The new folder of these names under `incoming`; the caller removes it.
         """
-        target = self._incoming / folder_name
+        target = self.scratch(folder_name)
         with file_faults():
-            target.mkdir(mode=0o700)
             for document_id, version in versions:
-                for source in (path := self.path(document_id, version), _password_path(path)):
+                path = self.path(document_id, version)
+                for source in (path, _password_path(path)):
                     if source.exists():
                         os.link(source, target / f"{document_id}.{source.name}")
         return target
+
+    def scratch(self, folder_name: str) -> Path:
+        """A new folder under `incoming`; what a crash leaves in it, the next start removes."""
+        folder = self._incoming / folder_name
+        with file_faults():
+            folder.mkdir(mode=0o700)
+        return folder
+
+    def adopt(self, path: Path, document_id: str, version: int, password: Path | None) -> None:
+        """Move a file that is on disk already, and its password, to the place of a version."""
+        target = self.path(document_id, version)
+        with file_faults():
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            if password is not None:
+                sync_file(password)
+                password.replace(_password_path(target))
+            sync_file(path)
+            path.replace(target)
+            sync_folder(target.parent)
+            sync_folder(self._files)
 
     @staticmethod
     def publish_bytes(path: Path, data: bytes) -> None:
@@ -193,19 +215,40 @@ def publish_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the disk is full or failing; the old file is still there.
     """
+    with publish_path(path) as temporary, file_faults():
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def publish_path(path: Path) -> Iterator[Path]:
+    """An empty file, mode 0600, to write to; at the end of the block it takes the place of `path`.
+
+    A crash or power cut leaves the old file or the new one, whole; an exception leaves the old one.
+
+    Raises:
+        StorageError: the disk is full or failing; the old file is still there.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with file_faults():
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        yield temporary
+        with file_faults():
+            sync_file(temporary)
             temporary.replace(path)
             sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

@@ -18,7 +18,14 @@ from rag.types import NewPassage, Page, ParsedDocument
 
 
 def page_values(pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """Rows of pages, boxes packed; made before the write lock is taken, since packing takes time."""
+    """Rows of pages, boxes packed; made before the write lock is taken, since packing takes time.
+
+    Raises:
+        InvalidInputError: the boxes of a page are not one for each of its characters.
+    """
+    for page in pages:
+        if page.char_boxes is not None and page.char_boxes.shape != (page.end - page.start, 4):
+            raise InvalidInputError(f"page {page.number} needs a box for each of its characters")
     return [
         {
             "number": page.number,

@@ -79,14 +79,16 @@ def version_page(session: Session, document_id: str, number: int, version: int |
 
 def page_boxes(session: Session, document_id: str, version: int, number: int) -> npt.NDArray[np.uint16] | None:
     """See `Documents.char_boxes`."""
-    packed = session.scalar(
-        select(PageRow.char_boxes).where(
+    row = session.execute(
+        select(PageRow.char_boxes, PageRow.start, PageRow.end).where(
             PageRow.document_id == document_id, PageRow.version == version, PageRow.number == number
         )
-    )
-    if packed is None:
+    ).one_or_none()
+    if row is None or row.char_boxes is None:
         return None
-    boxes: npt.NDArray[np.uint16] = np.frombuffer(zlib.decompress(packed), dtype=_BOX_TYPE).reshape(-1, 4)
+    n_bytes = (row.end - row.start) * 4 * _BOX_TYPE.itemsize  # what it unpacks to, and never more
+    unpacked = zlib.decompressobj().decompress(row.char_boxes, n_bytes or 1)
+    boxes: npt.NDArray[np.uint16] = np.frombuffer(unpacked, dtype=_BOX_TYPE).reshape(-1, 4)
     return boxes.astype(np.uint16)
 
 
