@@ -30,7 +30,7 @@ def preload() -> None:
         importlib.import_module(module)
 
 
-def answer(link: socket.socket, namespaces: Mapping[str, bool]) -> None:
+def answer(link: socket.socket, namespaces: Mapping[str, bool], zygote_pid: int) -> None:
     """Serve the one request that waits on `link`: a length-prefixed JSON object and, with it, the file."""
     request, file = _receive(link)
     limits = Limits(**request["limits"])
@@ -40,19 +40,19 @@ def answer(link: socket.socket, namespaces: Mapping[str, bool]) -> None:
         cpu_seconds=seconds,
         readable_files=[] if file is None else [file],
         readable_folders=cage.library_folders(),
-        parent_pid=os.getppid(),
+        parent_pid=zygote_pid,
     )
     try:
         pieces = _work(request, file, limits, {**namespaces, **layers})
-        _send(link, pieces, limits.max_reply_bytes)
     except MemoryError:
-        _send(
-            link, [wire.frame(_error("out_of_memory", "The file needs more memory than a parse may take; split it."))]
-        )
+        message = "The file needs more memory than one parse may take; split it and upload the parts."
+        pieces = [wire.frame(_error("out_of_memory", message))]
     except DocumentError as error:
-        _send(link, [wire.frame(_error(error.code, str(error), error.page, _place(error.__cause__)))])
+        pieces = [wire.frame(_error(error.code, str(error), error.page, _place(error.__cause__)))]
     except CiteboundError as error:
-        _send(link, [wire.frame(_error(error.code, str(error)))])
+        pieces = [wire.frame(_error(error.code, str(error)))]
+    for piece in pieces:
+        _write(link, piece)
 
 
 def _work(request: Mapping[str, Any], file: int | None, limits: Limits, layers: Mapping[str, bool]) -> Iterable[bytes]:
@@ -74,29 +74,25 @@ def _work(request: Mapping[str, Any], file: int | None, limits: Limits, layers: 
 
 def _receive(link: socket.socket) -> tuple[dict[str, Any], int | None]:
     head, descriptors, _, _ = socket.recv_fds(link, LENGTH.size, 1)
-    while len(head) < LENGTH.size:
-        head += link.recv(LENGTH.size - len(head)) or _hung_up()
-    (length,) = LENGTH.unpack(head)
-    body = b""
-    while len(body) < length:
-        body += link.recv(length - len(body)) or _hung_up()
-    request: dict[str, Any] = json.loads(body)
+    head += _read(link, LENGTH.size - len(head))
+    request: dict[str, Any] = json.loads(_read(link, LENGTH.unpack(head)[0]))
     return request, descriptors[0] if descriptors else None
 
 
-def _hung_up() -> bytes:
-    raise EOFError("the request is cut short")
+def _read(link: socket.socket, n_bytes: int) -> bytes:
+    received = b""
+    while len(received) < n_bytes:
+        piece = link.recv(n_bytes - len(received))
+        if not piece:
+            raise EOFError("the request is cut short")
+        received += piece
+    return received
 
 
-def _send(link: socket.socket, pieces: Iterable[bytes], max_bytes: int | None = None) -> None:
-    sent = 0
-    for piece in pieces:
-        sent += len(piece)
-        if max_bytes is not None and sent > max_bytes:
-            return  # the reader has stopped reading there, too
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(link.fileno(), view) :]
+def _write(link: socket.socket, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(link.fileno(), view) :]
 
 
 def _error(code: str, message: str, page: int | None = None, place: str | None = None) -> dict[str, Any]:

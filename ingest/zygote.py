@@ -29,7 +29,8 @@ def main(descriptor: int) -> None:
     caged.preload()
     gc.collect()
     gc.freeze()  # children share these pages for longer
-    _serve(control, lambda link: caged.answer(link, namespaces))
+    own_pid = os.getpid()
+    _serve(control, lambda link: caged.answer(link, namespaces, own_pid))
     control.close()
 
 
@@ -76,8 +77,10 @@ def _become_child(link: socket.socket, answer: Callable[[socket.socket], None]) 
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        os.dup2(link.fileno(), 3)
-        link.detach()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):
+            os.dup2(nowhere, standard)
+        os.dup2(link.detach(), 3)
         os.closerange(4, 4096)
         answer(socket.socket(fileno=3))
         code = 0
