@@ -1,0 +1,28 @@
+"""What routes depend on: the parts of the running service, and the gate each request passes."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from api.wiring import Parts
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the service that got this request."""
+    return cast(Parts, request.app.state.parts)
+
+
+def with_key(request: Request) -> None:
+    """Let in whoever may use the service. Runs in a worker thread: it reads the catalog."""
+    parts_of(request).gate.check(request, needs_key=True)
+
+
+def without_key(request: Request) -> None:
+    """Let in whoever may see the page, the docs and the health of the service."""
+    parts_of(request).gate.check(request, needs_key=False)
+
+
+PartsDep = Annotated[Parts, Depends(parts_of)]
+WithKey = Depends(with_key)
+WithoutKey = Depends(without_key)
