@@ -1,0 +1,380 @@
+"""The torch engine: any causal or encoder–decoder model that transformers can load from safetensors.
+
+Every forward pass takes a fair turn (`llm.engines.turns`), so concurrent requests advance together and a request may
+score while another one streams. A cancelled request stops inside the pass: each layer asks before it runs.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+
+from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
+from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
+from llm.engines.turns import Turns
+from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
+from llm.inspect import distribution_of
+from llm.prompt_encoding import PromptEncoder
+from llm.sampling import choose, make_generator
+from llm.text_stream import TextStream, token_texts
+from llm.types import (
+    Cancel,
+    Capabilities,
+    Device,
+    FinishReason,
+    Generation,
+    Message,
+    ModelInfo,
+    Request,
+    ScoredToken,
+    Token,
+    TokenDistribution,
+)
+
+_BATCH_TOKENS = 8192  # padded prompt tokens read at once; bounds memory and the time between two looks at `cancel`
+_BATCH_ROWS = 32
+_TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One request on its way."""
+
+    request: Request
+    prompt: list[int]
+    text: TextStream
+    generator: torch.Generator | None
+    new_ids: list[int] = field(default_factory=list)
+    finish: FinishReason | None = None
+    first_token_seconds: float | None = None
+
+
+class TorchDecoder:
+    """`llm.types.Decoder` over a loaded transformers model. Thread-safe.
+
+    Sampling uses one generator a request, so a seed gives the same draw whatever else is in the batch.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, device: Device) -> None:
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+        self._encoder_decoder = bool(model.config.is_encoder_decoder)
+        self._prompts = PromptEncoder(tokenizer, encoder_decoder=self._encoder_decoder)
+        self._eos_ids = eos_ids(model, tokenizer)
+        pad_id = next(iter([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else self._eos_ids), 0)
+        runner_class = EncoderDecoderRunner if self._encoder_decoder else CausalRunner
+        self._runner: Runner = runner_class(model, pad_id=pad_id)
+        self._turns = Turns()
+        self._watched: tuple[Cancel, ...] = ()
+        ask_before_each_layer(model, self._stop_if_cancelled)
+        # Defaults of the checkpoint must not leak into beam search.
+        model.generation_config = GenerationConfig(eos_token_id=list(self._eos_ids), pad_token_id=pad_id)
+        self._info = ModelInfo(
+            name=name,
+            engine="transformers",
+            device=device.kind,
+            dtype=device.dtype,
+            context_tokens=context_tokens(model.config, tokenizer),
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, engine, device, precision and context length."""
+        return self._info
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything."""
+        return Capabilities()
+
+    def generate(self, requests: Sequence[Request]) -> tuple[Generation, ...]:
+        """Continue every request, batched by length; see `llm.types.Decoder`.
+
+        Raises:
+            PromptTooLongError: a prompt and its `max_new_tokens` do not fit the context.
+            UnsupportedError: beam search together with a temperature, or a template that refuses the messages.
+        """
+        started = time.perf_counter()
+        rows = [self._row(request) for request in requests]
+        for row in rows:
+            if row.request.sampling.num_beams > 1:
+                self._search(row, started)
+        sampled = sorted((row for row in rows if row.request.sampling.num_beams == 1), key=lambda row: len(row.prompt))
+        for batch in _batches(sampled, lambda row: len(row.prompt)):
+            for _ in self._decode(batch, started):
+                pass
+        return tuple(self._generation(row, started) for row in rows)
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        """Yield each token as its text is certain and, last, the Generation; closing the iterator stops the work.
+
+        The prompt is checked here and not at the first `next`.
+
+        Raises:
+            As `generate`.
+        """
+        started = time.perf_counter()
+        row = self._row(request)
+        return self._stream(row, started)
+
+    def _stream(self, row: _Row, started: float) -> Iterator[Token | Generation]:
+        if row.request.sampling.num_beams > 1:
+            self._search(row, started)
+            yield from row.text.tokens
+        else:
+            yield from self._decode([row], started)
+        yield self._generation(row, started)
+
+    def score(
+        self, prompts: Sequence[Sequence[Message]], continuations: Sequence[str]
+    ) -> tuple[tuple[ScoredToken, ...], ...]:
+        """Log-probability of each token of each continuation; an empty continuation has none.
+
+        Raises:
+            PromptTooLongError: a prompt and its continuation do not fit the context.
+        """
+        encoded = [self._prompts.encode_prompt(prompt) for prompt in prompts]
+        targets = [self._prompts.encode_text(text) for text in continuations]
+        for prompt, target in zip(encoded, targets, strict=True):
+            self._check_length(prompt, len(target), "its continuation")
+        scored: list[tuple[ScoredToken, ...]] = [()] * len(targets)
+        order = sorted(
+            (i for i, target in enumerate(targets) if target), key=lambda i: len(encoded[i]) + len(targets[i])
+        )
+        for batch in _batches(order, lambda i: len(encoded[i]) + len(targets[i])):
+            rows, wanted = [encoded[i] for i in batch], [targets[i] for i in batch]
+            for i, logits in zip(batch, self._in_turn(partial(self._runner.teach, rows, wanted)), strict=True):
+                ids = torch.tensor(targets[i], device=logits.device)
+                values = logits.log_softmax(dim=-1).gather(1, ids[:, None])[:, 0].tolist()
+                texts = token_texts(self._decode_ids, targets[i])
+                scored[i] = tuple(
+                    ScoredToken(text=text, token_id=token_id, log_probability=value)
+                    for text, token_id, value in zip(texts, targets[i], values, strict=True)
+                )
+        return tuple(scored)
+
+    def distribution(
+        self, prompt: Sequence[Message], token_ids: Sequence[int], *, n_alternatives: int = 10
+    ) -> tuple[TokenDistribution, ...]:
+        """The distribution behind each of `token_ids` after `prompt`, in one pass.
+
+        Raises:
+            PromptTooLongError: they do not fit the context.
+            ValueError: an id is not in the vocabulary, or `n_alternatives` is negative.
+        """
+        size = int(self._model.get_input_embeddings().num_embeddings)
+        if n_alternatives < 0 or not all(0 <= token_id < size for token_id in token_ids):
+            raise ValueError(f"token ids must be 0 to {size - 1} and n_alternatives at least 0")
+        if not token_ids:
+            return ()
+        encoded = self._prompts.encode_prompt(prompt)
+        self._check_length(encoded, len(token_ids), "the tokens")
+        (logits,) = self._in_turn(partial(self._runner.teach, [encoded], [token_ids]))
+        texts = token_texts(self._decode_ids, token_ids)
+        return tuple(
+            distribution_of(
+                row.cpu(), text=text, token_id=token_id, n_alternatives=n_alternatives, decode=self._decode_one
+            )
+            for text, token_id, row in zip(texts, token_ids, logits, strict=True)
+        )
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a plain text."""
+        return len(self._prompts.encode_text(text))
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole prompt with the chat template around it."""
+        return len(self._prompts.encode_prompt(messages))
+
+    def _row(self, request: Request) -> _Row:
+        sampling = request.sampling
+        if sampling.num_beams > 1 and sampling.temperature > 0:
+            raise UnsupportedError("beam search does not sample; set temperature to 0 or num_beams to 1")
+        prompt = self._prompts.encode_prompt(request.messages)
+        self._check_length(prompt, sampling.max_new_tokens, "max_new_tokens")
+        return _Row(
+            request=request,
+            prompt=prompt,
+            text=TextStream(self._decode_ids, sampling.stop),
+            generator=make_generator(sampling),
+        )
+
+    def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
+        context = self._info.context_tokens
+        needed = max(len(prompt), n_more) if self._encoder_decoder else len(prompt) + n_more
+        if needed > context:
+            raise PromptTooLongError(
+                f"the prompt has {len(prompt)} tokens and {what} {n_more}, but {self._info.name} reads {context}; "
+                "shorten the prompt or ask for fewer tokens"
+            )
+
+    def _decode(self, rows: Sequence[_Row], started: float) -> Iterator[Token]:
+        """Run the rows to their ends, yielding the tokens whose text is certain (of all rows, mixed)."""
+        for row in rows:
+            row.finish = "cancelled" if row.request.cancel.is_set else None
+        active = [row for row in rows if row.finish is None]
+        try:
+            if active:
+                prompts = [row.prompt for row in active]
+                state, logits = self._in_turn(partial(self._runner.start, prompts), active)
+            while active:
+                ids = self._choose(active, logits)
+                for row, (token_id, probability) in zip(active, ids, strict=True):
+                    yield from self._append(row, token_id, probability, started)
+                kept = [i for i, row in enumerate(active) if row.finish is None]
+                if not kept:
+                    break
+                next_ids = [ids[i][0] for i in kept]
+                if len(kept) < len(active):
+                    self._runner.select(state, kept)
+                    active = [active[i] for i in kept]
+                logits = self._in_turn(partial(self._runner.step, state, next_ids), active)
+        except CancelledError:
+            for row in active:
+                row.finish = row.finish or "cancelled"
+        for row in rows:
+            yield from row.text.finish()
+
+    def _choose(self, active: Sequence[_Row], logits: torch.Tensor) -> list[tuple[int, float]]:
+        """Each row's next id and its probability under the model's own softmax; `logits` is (B, V)."""
+        best = logits.argmax(dim=-1).tolist()
+        chosen: list[int] = []
+        for i, row in enumerate(active):
+            sampling = row.request.sampling
+            if sampling.temperature == 0 and sampling.repetition_penalty == 1.0:
+                chosen.append(best[i])
+                continue
+            seen = row.new_ids if self._encoder_decoder else [*row.prompt, *row.new_ids]
+            chosen.append(choose(logits[i].cpu(), sampling, seen, row.generator))
+        index = torch.tensor(chosen, device=logits.device)[:, None]
+        log_probabilities = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=-1)
+        return list(zip(chosen, log_probabilities.exp().tolist(), strict=True))
+
+    def _append(self, row: _Row, token_id: int, probability: float, started: float) -> tuple[Token, ...]:
+        if row.first_token_seconds is None:
+            row.first_token_seconds = time.perf_counter() - started
+        if row.request.cancel.is_set:
+            row.finish = "cancelled"
+            return ()
+        row.new_ids.append(token_id)
+        if token_id in self._eos_ids:
+            row.finish = "stop"
+            return ()
+        released = row.text.push(token_id, probability)
+        if row.text.stopped:
+            row.finish = "stop"
+        elif len(row.new_ids) >= row.request.sampling.max_new_tokens:
+            row.finish = "length"
+        return released
+
+    def _search(self, row: _Row, started: float) -> None:
+        """Beam search for one row; probabilities come from a second pass over what was found."""
+        sampling = row.request.sampling
+        try:
+            ids = self._in_turn(
+                lambda: self._runner.beam(
+                    row.prompt,
+                    max_new_tokens=sampling.max_new_tokens,
+                    num_beams=sampling.num_beams,
+                    penalty=sampling.repetition_penalty,
+                    eos_ids=sorted(self._eos_ids),
+                ),
+                [row],
+            )
+            end = next((i for i, token_id in enumerate(ids) if token_id in self._eos_ids), None)
+            kept = ids if end is None else ids[: end + 1]
+            (logits,) = self._in_turn(partial(self._runner.teach, [row.prompt], [kept]), [row])
+        except CancelledError:
+            row.finish = "cancelled"
+            return
+        probabilities = logits.softmax(dim=-1)
+        for position, token_id in enumerate(kept):
+            self._append(row, token_id, float(probabilities[position, token_id]), started)
+            if row.finish is not None:
+                break
+        row.finish = row.finish or "length"
+        row.text.finish()
+
+    def _generation(self, row: _Row, started: float) -> Generation:
+        tokens = row.text.tokens
+        return Generation(
+            text=row.text.text,
+            tokens=tokens,
+            n_prompt_tokens=len(row.prompt),
+            n_new_tokens=len(tokens),
+            finish_reason=row.finish or "cancelled",
+            first_token_seconds=row.first_token_seconds,
+            total_seconds=time.perf_counter() - started,
+        )
+
+    def _decode_one(self, token_id: int) -> str:
+        return str(self._tokenizer.decode([token_id]))
+
+    def _decode_ids(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _in_turn(self, work: Callable[[], T], rows: Sequence[_Row] = ()) -> T:
+        """Run `work` on the model when it is this caller's turn; it breaks off once all of `rows` are cancelled."""
+        watched = tuple(row.request.cancel for row in rows)
+        with self._turns.take(lambda: bool(watched) and all(cancel.is_set for cancel in watched)):
+            self._watched = watched
+            try:
+                with torch.inference_mode():
+                    return work()
+            finally:
+                self._watched = ()
+
+    def _stop_if_cancelled(self) -> None:
+        if self._watched and all(cancel.is_set for cancel in self._watched):
+            raise CancelledError("the request was cancelled")
+
+
+def load_decoder(folder: Path, *, name: str, device: Device) -> TorchDecoder:
+    """Load a checked model folder (`llm.sources`) onto the device in its precision; sets torch's thread count.
+
+    Raises:
+        UnsafeModelError: the folder has no safetensors weights.
+        UnsupportedError: transformers has no class for the model, or it has no fast tokenizer.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise UnsafeModelError(f"{folder} has no safetensors weights; nothing else is loaded")
+    started = time.perf_counter()
+    torch.set_num_threads(device.n_threads)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        model_class = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = model_class.from_pretrained(
+            folder,
+            dtype=_TORCH_DTYPES[device.dtype],
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="sdpa",
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (ValueError, KeyError, OSError) as error:
+        raise UnsupportedError(f"transformers cannot load {folder}: {error}") from error
+    decoder = TorchDecoder(model.to(device.kind), tokenizer, name=name, device=device)
+    _log.info("model_loaded", model=name, device=device.kind, dtype=device.dtype, seconds=time.perf_counter() - started)
+    return decoder
+
+
+def _batches(items: Sequence[T], length: Callable[[T], int]) -> Iterator[list[T]]:
+    """Cut items, sorted by length, into batches of bounded padded size."""
+    batch: list[T] = []
+    for item in items:
+        if batch and (len(batch) >= _BATCH_ROWS or (len(batch) + 1) * length(item) > _BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
