@@ -8,6 +8,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,22 @@ from rag.errors import CiteboundError, DocumentError
 
 LENGTH = struct.Struct("<I")
 
+# The loaders, and what they or their libraries import only on first use.
 _PRELOADED = (
     "ingest.load",
     "ingest.render",
     *(f"ingest.loaders.{name}" for name in ("pdf", "docx", "pptx", "xlsx", "html", "epub", "markdown", "plain", "csv")),
+    "encodings.cp1252",
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.utf_16",
+    "encodings.utf_16_be",
+    "encodings.utf_16_le",
+    "numpy.ma",
+    "PIL.PngImagePlugin",
+    "pypdf._codecs._codecs",
+    "pypdf._crypt_providers",
+    "pypdf.filters",
 )
 
 
@@ -30,7 +43,16 @@ def preload() -> None:
         importlib.import_module(module)
 
 
-def answer(link: socket.socket, namespaces: Mapping[str, bool], zygote_pid: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the zygote knows for all its children."""
+
+    pid: int  # of the zygote
+    namespaces: Mapping[str, bool]  # see `cage.isolate`
+    libraries: tuple[Path, ...]  # see `cage.library_folders`
+
+
+def answer(link: socket.socket, surroundings: Surroundings) -> None:
     """Serve the one request that waits on `link`: a length-prefixed JSON object and, with it, the file."""
     request, file = _receive(link)
     limits = Limits(**request["limits"])
@@ -39,11 +61,11 @@ def answer(link: socket.socket, namespaces: Mapping[str, bool], zygote_pid: int)
         memory_bytes=limits.memory_bytes,
         cpu_seconds=seconds,
         readable_files=[] if file is None else [file],
-        readable_folders=cage.library_folders(),
-        parent_pid=zygote_pid,
+        readable_folders=surroundings.libraries,
+        parent_pid=surroundings.pid,
     )
     try:
-        pieces = _work(request, file, limits, {**namespaces, **layers})
+        pieces = _work(request, file, limits, {**surroundings.namespaces, **layers})
     except MemoryError:
         message = "The file needs more memory than one parse may take; split it and upload the parts."
         pieces = [wire.frame(_error("out_of_memory", message))]

@@ -25,12 +25,11 @@ STATUS = struct.Struct("<iiq")
 def main(descriptor: int) -> None:
     """Serve fork requests on a socket until it closes."""
     control = socket.socket(fileno=descriptor)
-    namespaces = cage.isolate()
+    surroundings = caged.Surroundings(pid=os.getpid(), namespaces=cage.isolate(), libraries=cage.library_folders())
     caged.preload()
     gc.collect()
     gc.freeze()  # children share these pages for longer
-    own_pid = os.getpid()
-    _serve(control, lambda link: caged.answer(link, namespaces, own_pid))
+    _serve(control, lambda link: caged.answer(link, surroundings))
     control.close()
 
 

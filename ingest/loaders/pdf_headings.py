@@ -50,7 +50,8 @@ def _from_outline(pages: Sequence[Sequence[Line]], outline: Sequence[OutlineEntr
                 squeezed[page] = [_squeeze(line.text) for line in pages[page]]
             place = _place(squeezed[page], wanted, found[page])
             if place is not None:
-                found[page].append(Stretch("heading", *place, level=entry.level, title=entry.title))
+                said = " ".join(line.text for line in pages[page][slice(*place)])
+                found[page].append(Stretch("heading", *place, level=entry.level, title=max(said, entry.title, key=len)))
                 break
     for stretches in found:
         stretches.sort(key=lambda stretch: stretch.first)

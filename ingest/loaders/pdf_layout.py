@@ -59,7 +59,9 @@ def _breaks(lines: Sequence[Line], first: int, index: int, pitch: float) -> bool
     height = max(before.size, line.size)
     ended = _TERMINAL.search(before.text) is not None
     step = line.bottom - before.bottom
-    if abs(before.size - line.size) > 0.15 * height or _LEADER.search(before.text) or _BULLET.match(line.text):
+    if abs(before.size - line.size) > 0.15 * height or before.bold != line.bold:
+        return True
+    if _LEADER.search(before.text) or _BULLET.match(line.text):
         return True
     if step < 0.3 * height:  # a new column, or a place beside
         return ended or not (before.hyphenated or line.text[:1].islower())
