@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -91,7 +91,7 @@ class Database:
                 with database_faults():
                     yield from self._transaction(durable)
             except StorageError as error:
-                if isinstance(error.__cause__, DBAPIError) and is_broken(error.__cause__):
+                if is_broken(error.__cause__):
                     self._failed = True
                 raise
             finally:

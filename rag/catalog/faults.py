@@ -30,8 +30,12 @@ _OS_MESSAGES = {
 }
 
 
-def is_broken(error: DBAPIError) -> bool:
+def is_broken(error: BaseException | None) -> bool:
     """Whether the medium itself failed, so that writing must stop until a restart."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EIO
+    if not isinstance(error, DBAPIError):
+        return False
     code = getattr(error.orig, "sqlite_errorcode", None)
     if isinstance(code, int):
         return (code & 0xFF) in _SQLITE_BROKEN

@@ -91,7 +91,7 @@ class FileStore:
             if password is None:
                 _password_path(path).unlink(missing_ok=True)  # of an upload that was not acknowledged
             else:
-                publish_bytes(_password_path(path), password.encode())
+                publish_bytes(_password_path(path), password.encode("utf-8", "surrogatepass"))
             staged.path.replace(path)
             sync_folder(path.parent)
             sync_folder(self._incoming)
@@ -108,7 +108,7 @@ class FileStore:
     def password(self, document_id: str, version: int) -> str | None:
         """The password the version was uploaded with."""
         try:
-            return _password_path(self.path(document_id, version)).read_text()
+            return _password_path(self.path(document_id, version)).read_bytes().decode("utf-8", "surrogatepass")
         except FileNotFoundError:
             return None
 

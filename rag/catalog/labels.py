@@ -41,8 +41,8 @@ def checked_metadata(metadata: Metadata) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise InvalidInputError("metadata must be a JSON object")
     try:
-        encoded = json.dumps(dict(metadata), allow_nan=False)
-        encoded.encode()
+        encoded = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        encoded.encode()  # refuses lone surrogates
         value: dict[str, Any] = json.loads(encoded)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError("metadata must be a JSON object without NaN or infinity") from error

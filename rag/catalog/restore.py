@@ -6,7 +6,7 @@ import tarfile
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
@@ -114,7 +114,7 @@ def _read_manifest(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> 
     return _content(archive, member).read()
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     """The bytes of a plain file; links, devices and sparse files are refused."""
     content = archive.extractfile(member)
     if content is None or member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None:

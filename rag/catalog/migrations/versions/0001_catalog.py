@@ -184,21 +184,3 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_passages_document_id_version_ordinal"), "passages", ["document_id", "version", "ordinal"], unique=True
     )
-
-
-def downgrade() -> None:
-    """Drop every table, those that refer to others first."""
-    for table in (
-        "passages",
-        "pages",
-        "versions",
-        "answer_sources",
-        "meta",
-        "jobs",
-        "index_snapshots",
-        "documents",
-        "changes",
-        "api_keys",
-        "answers",
-    ):
-        op.drop_table(table)
