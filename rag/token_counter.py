@@ -13,6 +13,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 # A cut before a space that follows a letter or digit never falls inside a token of the usual pre-tokenizers,
 # and leaves the space where byte-level vocabularies expect it: at the head of the next word.
 _SAFE_CUT = re.compile(r"(?<=[^\W_])(?=[ \n])")
+_SECOND_CUT = re.compile(r"(?<=\S)(?=\s)")
 _SLICE_CHARS = 16_384
 # A run without a space that the vocabulary does not know is one token however long it is. It is counted once for
 # each so many characters instead, so that it can be cut at all and a passage stays bounded.
@@ -27,9 +28,10 @@ class FileTokenCounter:
     own for ordinary text and an upper bound for runs without spaces that the vocabulary does not know.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, slice_chars: int = _SLICE_CHARS) -> None:
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
+        self._slice_chars = slice_chars  # a text is tokenized in pieces of about so many characters
 
     @property
     def max_tokens(self) -> int:
@@ -38,7 +40,7 @@ class FileTokenCounter:
 
     def token_ends(self, text: str) -> tuple[int, ...]:
         """End offset in `text`, in code points, of every token, ascending."""
-        slices = _slices(text)
+        slices = _slices(text, self._slice_chars)
         ends: list[int] = []
         last = 0
         for first in range(0, len(slices), 64):
@@ -144,13 +146,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _slices(text: str) -> list[tuple[int, int]]:
-    """Ranges that cover `text`, each about 16,384 characters, cut where no token can be."""
+def _slices(text: str, n_chars: int) -> list[tuple[int, int]]:
+    """Ranges that cover `text`, `n_chars` to twice that each, cut where no token can be if there is such a place."""
     slices: list[tuple[int, int]] = []
     start = 0
-    while len(text) - start > _SLICE_CHARS:
-        cut = _SAFE_CUT.search(text, start + _SLICE_CHARS - 1, min(len(text), start + 2 * _SLICE_CHARS))
-        end = cut.start() if cut is not None else start + _SLICE_CHARS
+    while len(text) - start > 2 * n_chars:
+        first, last = start + n_chars, start + 2 * n_chars
+        cut = _SAFE_CUT.search(text, first, last) or _SECOND_CUT.search(text, first, last)
+        end = cut.start() if cut is not None else last
         slices.append((start, end))
         start = end
     slices.append((start, len(text)))
