@@ -1,0 +1,118 @@
+"""What goes into and out of answering a question (see `rag.answer`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llm.types import Message, SamplingParams
+from rag.attribution import DEFAULT_THRESHOLD
+from rag.citations import Finding, Verdict
+from rag.errors import InvalidInputError
+from rag.prompt_passage import Evidence, PromptPassage
+from rag.types import Answer, Citation, Claim, Hit, Mode, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSettings:
+    """How answers are made, the same for every question."""
+
+    citation_threshold: float = DEFAULT_THRESHOLD  # 0..1: least attribution score of a citation
+    max_sentences: int = 3  # what a decoder writes beyond them is not waited for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRequest:
+    """One question and how to answer it.
+
+    Raises:
+        InvalidInputError: evidence is given for closed-book mode.
+    """
+
+    question: str
+    collection: str = "default"
+    k: int = 8
+    metadata_filter: Mapping[str, Any] | None = None
+    mode: Mode = "grounded"
+    evidence: tuple[Evidence, ...] | None = None  # takes the place of retrieval
+    history: tuple[Message, ...] = ()  # oldest first, without the question
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    prompt_tokens: int = 1000  # most tokens of the whole prompt, by the decoder's count
+    abstain_below: float | None = None  # 0..1: abstain where the confidence is lower
+    policy: Policy = "flag"
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.mode == "closed_book" and self.evidence is not None:
+            raise InvalidInputError("evidence must be left out in closed_book mode")
+
+
+class Found(Protocol):
+    """What a search returns."""
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """Best first."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+
+class Search(Protocol):
+    """The part of a retriever that answering needs."""
+
+    def search(self, query: str, *, k: int, collection: str, metadata_filter: Mapping[str, Any] | None) -> Found:
+        """The `k` best passages of a collection."""
+        ...
+
+
+class Verifier(Protocol):
+    """Judges sentences against the evidence that the decoder was shown."""
+
+    def verify(
+        self, question: str, findings: Sequence[Finding], passages: Sequence[PromptPassage]
+    ) -> tuple[Verdict, ...]:
+        """One verdict a finding, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """The search is done; once, first."""
+
+    hits: tuple[Hit, ...]
+    seconds: float | None  # None where nothing was searched: closed book, or evidence given with the question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """More text of the draft. A client replaces the draft by the answer's text; no marker comes in two halves."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """One citation of the answer."""
+
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """One judged sentence of the answer."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The whole answer; once, last."""
+
+    answer: Answer
+
+
+AnswerEvent = Retrieved | Drafted | Cited | Verified | Answered
