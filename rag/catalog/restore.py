@@ -116,8 +116,9 @@ def _read_manifest(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     """The bytes of a plain file; links, devices and sparse files are refused."""
-    content = archive.extractfile(member)
-    if content is None or member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None:
+    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.sparse is None
+    content = archive.extractfile(member) if plain else None
+    if content is None:
         raise InvalidInputError("the backup holds what is not a plain file; use another backup")
     return content
 

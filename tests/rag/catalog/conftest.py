@@ -22,6 +22,7 @@ class Bench:
     """A catalog and the few moves that most tests begin with. Time passes a second a look."""
 
     embedder = "stub-4"
+    width = 10  # characters of a passage
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -59,7 +60,8 @@ class Bench:
     def parsed(self, content: str, pages: tuple[Page, ...] = ()) -> ParsedDocument:
         return ParsedDocument(text=content, pages=pages, blocks=(), media_type="text/plain", receipt=Receipt())
 
-    def passages(self, content: str, width: int = 10) -> tuple[NewPassage, ...]:
+    def passages(self, content: str) -> tuple[NewPassage, ...]:
+        width = self.width
         return tuple(
             NewPassage(
                 ordinal=ordinal,

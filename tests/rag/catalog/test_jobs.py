@@ -4,6 +4,7 @@ import pytest
 
 from rag.catalog.jobs import MAX_ATTEMPTS
 from rag.errors import NotFoundError
+from rag.types import Failure
 
 
 def test_jobs_come_oldest_first_and_once(bench) -> None:
@@ -93,8 +94,6 @@ def test_cancelled_work_stays_cancelled_over_a_restart(bench) -> None:
 
 
 def test_a_job_outlives_its_document_without_its_words(bench) -> None:
-    from rag.types import Failure
-
     registration = bench.register("alpha")
     job = bench.catalog.jobs.claim(bench.now)
     failure = Failure(code="corrupt", message="the word canary cannot be read; send another file")
