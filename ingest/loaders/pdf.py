@@ -1,4 +1,4 @@
-"""PDF: text with the place of every character by PDFium, structure and repair by pypdf."""
+"""PDF: text with the place of every character by PDFium, repair by pypdf."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def load_pdf(path: Path, *, name: str, password: str | None, limits: Limits) -> 
         raise DocumentError("corrupt", "No page of the PDF can be read; open it elsewhere and save it again.")
     if not any(page.lines for page in pages):
         raise _no_text(reader)
-    structure = read_structure(path, password, document)
+    structure = read_structure(document)
     headings = find_headings([page.lines for page in pages], structure.outline)
     text = TextOfPages(words_of(pages))
     for page, known in zip(pages, headings, strict=True):
@@ -82,7 +82,7 @@ def load_pdf(path: Path, *, name: str, password: str | None, limits: Limits) -> 
         blocks=tuple(text.blocks),
         media_type=_MEDIA_TYPE,
         receipt=Receipt(pages=receipts, warnings=tuple(warnings)),
-        title=structure.title or None,
+        title=structure.title,
     )
 
 

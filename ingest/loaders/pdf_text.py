@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,8 @@ def read_page(page: pypdfium2.PdfPage) -> PageText:
         drawn = [
             line for start, end in spans if (line := _line(textpage, codes, frame, start, end, quarter)) is not None
         ]
+        if (quarter or result.rotated) and _runs_upwards(drawn):
+            drawn.reverse()  # PDFium orders what runs sideways by its place in the page, not by its own direction
         result.n_unmapped = sum(code in (0, 0xFFFD) for code in codes)
         result.lines = _joined(drawn)
         result.boxes = _on_page(page, _rotated_back(frame, quarter))
@@ -130,6 +133,11 @@ def _upright(rectangles: FloatArray, quarter: int) -> FloatArray:
         3: (bottom, left, top, right),
     }[quarter]
     return np.stack(turned, axis=1)
+
+
+def _runs_upwards(lines: list[Line]) -> bool:
+    steps = [below.bottom - above.bottom for above, below in pairwise(lines)]
+    return sum(step < 0 for step in steps) > sum(step > 0 for step in steps)
 
 
 def _rotated_back(frame: FloatArray, quarter: int) -> FloatArray:
