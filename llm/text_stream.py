@@ -68,9 +68,10 @@ class TextStream:
             if found:
                 self._cut(min(found))
         certain = len(held) if self._stopped or final else len(held) - _longest_overlap(held, self._stop)
+        undecided = 0 if self._stopped or final else len(self._ids) - self._decoded  # parts of a character to come
         released: list[Token] = []
         end = 0
-        for token in self._pending:
+        for token in self._pending[: len(self._pending) - undecided]:
             end += len(token.text)
             if end > certain:
                 break

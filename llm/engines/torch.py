@@ -242,7 +242,7 @@ class TorchDecoder:
             for row in active:
                 row.finish = row.finish or "cancelled"
         for row in rows:
-            yield from row.text.finish()
+            yield from self._finish_text(row)
 
     def _choose(self, active: Sequence[_Row], logits: torch.Tensor) -> list[tuple[int, float]]:
         """Each row's next id and its probability under the model's own softmax; `logits` is (B, V)."""
@@ -276,6 +276,12 @@ class TorchDecoder:
             row.finish = "length"
         return released
 
+    def _finish_text(self, row: _Row) -> tuple[Token, ...]:
+        released = row.text.finish()
+        if row.text.stopped and row.finish == "length":
+            row.finish = "stop"  # the last token's text was only decided now
+        return released
+
     def _search(self, row: _Row, started: float) -> None:
         """Beam search for one row; probabilities come from a second pass over what was found."""
         sampling = row.request.sampling
@@ -302,7 +308,7 @@ class TorchDecoder:
             if row.finish is not None:
                 break
         row.finish = row.finish or "length"
-        row.text.finish()
+        self._finish_text(row)
 
     def _generation(self, row: _Row, started: float) -> Generation:
         tokens = row.text.tokens
