@@ -163,6 +163,7 @@ def test_long_runs_of_anything_end_soon(unit: str) -> None:
     ("text", "expected"),
     [
         ("It cost 1,000.50 or 3.5%", ["It", "cost", "1,000.50", "or", "3.5"]),
+        ("shown¹ at 10⁶", ["shown", "at", "10"]),
         ("don’t re-use CO2", ["don’t", "re", "use", "CO2"]),
         ("日本 2020年", ["日", "本", "2020", "年"]),
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
