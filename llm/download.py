@@ -124,11 +124,11 @@ def download_hub(repository: str, folder: Path, *, on_bytes: BytesProgress) -> s
         DownloadError: the hub cannot be reached or broke off.
         ModelIntegrityError: a file is not what the hub says it is.
     """
-    import httpx
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
+        HTTPError,  # of whichever HTTP client the hub's library uses
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -158,7 +158,7 @@ def download_hub(repository: str, folder: Path, *, on_bytes: BytesProgress) -> s
         raise ModelNotFoundError(
             f"the Hugging Face hub has no readable model {repository!r}; check the name, or log in for gated ones"
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
         raise DownloadError(
             f"the Hugging Face hub could not be read for {repository!r} ({type(error).__name__}); "
             "check the network or name a local folder"
