@@ -1,9 +1,11 @@
 """What a decoder wrote, before it is cited: where to stop it, what to cut off, and whether it is an answer at all."""
 
 import re
+from collections.abc import Sequence
 
 from rag.markers import drop_markers
 from rag.text import content_words, split_sentences
+from rag.types import Span
 
 _LABEL = re.compile(
     r"\s*(?:(?:assistant|response)\s*:|(?:so,?\s+)?(?:the\s+)?(?:short\s+|final\s+|correct\s+)?answer"
@@ -37,11 +39,14 @@ _ABSTENTION = re.compile(
 
 
 def is_complete(text: str, max_sentences: int) -> bool:
-    """Whether nothing that follows `text` would be kept by `tidy`."""
+    """Whether nothing that may follow `text` would be kept by `tidy`."""
     if _NEXT_TURN.search(text):
         return True
-    sentences = _kept(text, max_sentences)
-    return sentences < len(split_sentences(text))
+    spans = split_sentences(text)
+    if len(spans) > max_sentences:
+        return True
+    finished = spans if spans and _FINISHED.search(spans[-1].cut(text)) else spans[:-1]
+    return _n_new(text, finished) < len(finished)
 
 
 def tidy(text: str, *, cut_short: bool, max_sentences: int) -> str:
@@ -55,21 +60,22 @@ def tidy(text: str, *, cut_short: bool, max_sentences: int) -> str:
     text = text[: next_turn.start()] if next_turn else text
     while (label := _LABEL.match(text)) is not None:
         text = text[label.end() :]
-    spans = split_sentences(text)[: _kept(text, max_sentences)]
+    spans = split_sentences(text)[:max_sentences]
+    spans = spans[: _n_new(text, spans)]
     if cut_short and len(spans) > 1 and not _FINISHED.search(spans[-1].cut(text)):
         spans = spans[:-1]
     return text[: spans[-1].end].strip() if spans else ""
 
 
-def _kept(text: str, max_sentences: int) -> int:
-    """How many sentences stand before the first repetition, at most `max_sentences`."""
+def _n_new(text: str, spans: Sequence[Span]) -> int:
+    """How many sentences stand before the first that repeats an earlier one."""
     seen: set[tuple[str, ...]] = set()
-    for number, span in enumerate(split_sentences(text)[:max_sentences]):
+    for number, span in enumerate(spans):
         said = content_words(drop_markers(span.cut(text)))
         if said and said in seen:
             return number
         seen.add(said)
-    return min(max_sentences, len(split_sentences(text)))
+    return len(spans)
 
 
 def is_abstention(text: str) -> bool:

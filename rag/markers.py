@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 _OPEN = "[［【〔⟦"
 _CLOSE = "]］】〕⟧"
+_ANY = re.escape(_OPEN + _CLOSE)
 _WORD = r"(?:passages?|sources?|documents?|docs?|refs?|references?|citations?)"
 _NUMBER = r"\^?\d{1,9}"
-_BETWEEN = r"(?:\s*(?:,|;|/|&|and|-|–|—)\s*|\s+)"
+_BETWEEN = r"(?:\s{0,3}(?:,|;|/|&|and|-|–|—)\s{0,3}|\s{1,3})"
 MARKER = re.compile(
     rf"[{re.escape(_OPEN)}]\s{{0,3}}(?:{_WORD}\s{{0,3}}[:#]?\s{{0,3}})?"
-    rf"({_NUMBER}(?:{_BETWEEN}{_NUMBER}){{0,15}})\s{{0,3}}(?:†[^\]］】〕⟧\n]{{0,40}})?[{re.escape(_CLOSE)}]",
+    rf"({_NUMBER}(?:{_BETWEEN}{_NUMBER}){{0,15}})\s{{0,3}}(?:†[^\n{_ANY}]{{0,40}})?[{re.escape(_CLOSE)}]",
     re.IGNORECASE,
 )
-_WITH_BLANKS = re.compile(rf"[ \t]*(?:{MARKER.pattern})", re.IGNORECASE)
+_WITH_BLANKS = re.compile(rf"[ \t]{{0,20}}(?:{MARKER.pattern})", re.IGNORECASE)
 _BEGINNING = re.compile(  # what may still become a marker
-    rf"[{re.escape(_OPEN)}](?:\s{{0,3}}[a-z]{{0,10}}\s{{0,3}}[:#]?[\s\d^,;/&–—-]*(?:a|an|and)?|[^\]］】〕⟧\n]*†[^\]］】〕⟧\n]*)",
+    rf"[{re.escape(_OPEN)}]\s{{0,3}}[a-z]{{0,10}}\s{{0,3}}[:#]?(?:[\s\d^,;/&–—-]|and?)*(?:†[^\n{_ANY}]*)?",
     re.IGNORECASE,
 )
-_NO_BRACKET = re.escape(_OPEN + _CLOSE)
 _LOOK_ALIKE = re.compile(  # numbers in brackets that this file does not read but a reader or a model may
-    rf"[{re.escape(_OPEN)}][^\w\n{_NO_BRACKET}]{{0,4}}\d[^a-zA-Z\n{_NO_BRACKET}]{{0,40}}[{re.escape(_CLOSE)}]"
+    rf"[{re.escape(_OPEN)}][^\w\n{_ANY}]{{0,4}}\d[^a-zA-Z\n{_ANY}]{{0,40}}[{re.escape(_CLOSE)}]"
 )
-_LONGEST = 60  # characters after which an open bracket is no marker any more
+_LONGEST = 400  # characters; no marker is longer
 _WIDEST_RANGE = 10
 # Characters that show nothing but can hide a marker or an instruction: zero-width and bidirectional controls, tags.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from llm.types import Message
 from rag.errors import InvalidInputError
 from rag.markers import drop_markers, one_line
+from rag.passage_text import prefix_lines
 from rag.prompt_passage import Evidence, Neighbour, PromptPassage, cut, from_evidence, from_passage, join, touch
 from rag.text import split_sentences, words
 from rag.types import Dropped, Hit
@@ -65,7 +66,7 @@ def build_prompt(
     Raises:
         InvalidInputError: the question alone exceeds the budget.
     """
-    layout = _Layout(question, _bounded_history(history, token_budget, count_tokens), token_budget, count_tokens)
+    layout = _Layout(question, history, token_budget, count_tokens)
     seen: set[str] = set()
     dropped: list[Dropped] = []
     for hit in hits:
@@ -92,7 +93,7 @@ def build_evidence_prompt(
     Raises:
         InvalidInputError: question and evidence together exceed the budget; nothing of them is left out silently.
     """
-    layout = _Layout(question, _bounded_history(history, token_budget, count_tokens), token_budget, count_tokens)
+    layout = _Layout(question, history, token_budget, count_tokens)
     layout.passages = [from_evidence(item) for item in evidence if item.text.strip()]
     n_tokens = layout.count()
     if n_tokens > token_budget:
@@ -111,17 +112,20 @@ def build_closed_book_prompt(
     Raises:
         InvalidInputError: the question alone exceeds the budget.
     """
-    turns = _bounded_history(history, token_budget, count_tokens)
     system, asked = Message(role="system", content=_CLOSED_BOOK), Message(role="user", content=one_line(question))
-    messages = (system, *turns, asked)
-    return Prompt(messages=messages, passages=(), dropped=(), n_tokens=_checked(messages, token_budget, count_tokens))
+    room = token_budget - _checked((system, asked), token_budget, count_tokens)
+    messages = (system, *_bounded_history(history, room, token_budget, count_tokens), asked)
+    return Prompt(messages=messages, passages=(), dropped=(), n_tokens=count_tokens(messages))
 
 
 def grounded_messages(
     question: str, passages: Sequence[PromptPassage], history: Sequence[Message] = ()
 ) -> tuple[Message, ...]:
-    """The messages of the grounded prompt; `history` is shown as it is (see `build_prompt` for its bounds)."""
-    parts = [_render(marker, passage) for marker, passage in enumerate(passages, start=1)]
+    """The messages of the grounded prompt; `history` is shown as it is (see `build_prompt` for its bounds).
+
+    The best passage stands last, next to the question: small decoders copy from what they have read last.
+    """
+    parts = [_render(marker, passage) for marker, passage in enumerate(passages, start=1)][::-1]
     parts.append(f"Question: {one_line(question)}\n{_ASK}")
     return (
         Message(role="system", content=_GROUNDED),
@@ -133,25 +137,21 @@ def grounded_messages(
 def _render(marker: int, passage: PromptPassage) -> str:
     """One passage as the model sees it; only its first line starts at the margin."""
     text = "\n".join(run.text for run in passage.runs)
-    lines = [one_line(line) for line in text.splitlines()]
-    header = [one_line(line) for line in (passage.table_header or "").splitlines()]
-    if header and header[0] not in lines:
-        lines = header + lines
-    heading = one_line(passage.heading or "")
-    if heading and heading.rsplit(" › ")[-1] not in lines[:2]:
-        lines = [f"{heading}:", *lines]
-    return f"[{marker}] " + "\n  ".join(line for line in lines if line)
+    lines = [*prefix_lines(passage.heading, passage.table_header, text), *text.splitlines()]
+    shown = [one_line(part) for line in lines for part in line.splitlines()]
+    return f"[{marker}] " + "\n  ".join(line for line in shown if line)
 
 
 class _Layout:
     """A prompt in the making: passages are added in rank order for as long as they fit."""
 
     def __init__(self, question: str, history: Sequence[Message], token_budget: int, count_tokens: CountTokens) -> None:
-        self._question, self._history = question, history
+        room = token_budget - _checked(grounded_messages(question, ()), token_budget, count_tokens)
+        self._question = question
+        self._history = _bounded_history(history, room, token_budget, count_tokens)
         self._token_budget, self._count_tokens = token_budget, count_tokens
         self._full = False
         self.passages: list[PromptPassage] = []
-        _checked(grounded_messages(question, (), history), token_budget, count_tokens)
 
     def count(self, passages: Sequence[PromptPassage] | None = None) -> int:
         """Tokens of the whole prompt with `passages`, by default with those it has."""
@@ -220,8 +220,10 @@ def _checked(messages: Sequence[Message], token_budget: int, count_tokens: Count
     return n_tokens
 
 
-def _bounded_history(history: Sequence[Message], token_budget: int, count_tokens: CountTokens) -> tuple[Message, ...]:
-    """The newest turns that take at most a quarter of the budget, each cut to its first 600 characters.
+def _bounded_history(
+    history: Sequence[Message], room: int, token_budget: int, count_tokens: CountTokens
+) -> tuple[Message, ...]:
+    """The newest turns that take at most a quarter of the budget and `room` tokens, each cut to 600 characters.
 
     Turns of the system are left out (the template's instructions stand), markers are taken out of answers (they
     pointed into another prompt), turns of one role in a row become one, and the first is the user's.
@@ -229,7 +231,7 @@ def _bounded_history(history: Sequence[Message], token_budget: int, count_tokens
     turns: list[Message] = []
     for message in reversed([turn for turn in history if turn.role != "system"][-_MAX_HISTORY_MESSAGES:]):
         shown = Message(role=message.role, content=_history_text(message))
-        if count_tokens((shown, *turns)) > _HISTORY_SHARE * token_budget:
+        if count_tokens((shown, *turns)) > min(_HISTORY_SHARE * token_budget, room):
             break
         if turns and turns[0].role == shown.role:
             turns[0] = Message(role=shown.role, content=f"{shown.content}\n{turns[0].content}")
