@@ -20,7 +20,10 @@ class DocumentEvent:
 
 
 class Events:
-    """Thread-safe publish and subscribe. Callbacks run in the publishing thread and must return at once."""
+    """Thread-safe publish and subscribe. Callbacks run in the publishing thread and must return at once.
+
+    Events of two threads may overtake each other; `updated_at` of their documents tells which is newer.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from rag.catalog.database import Database
@@ -67,12 +67,15 @@ class Jobs:
         self._new_id = new_id
 
     def claim(self, now: datetime.datetime) -> Job | None:
-        """Take the oldest queued job; None where nothing waits. No two callers get the same."""
+        """Take the oldest queued job; None where nothing waits. No two callers get the same.
+
+        A power cut may undo it, and the job is queued again; a crash counts as an attempt.
+        """
         query = select(JobRow).where(JobRow.status == "queued").order_by(JobRow.number).limit(1)
         with self._database.read() as session:
             if session.scalar(select(JobRow.number).where(JobRow.status == "queued").limit(1)) is None:
                 return None
-        with self._database.write() as session:
+        with self._database.write(durable=False) as session:
             row = session.scalar(query)
             if row is None:
                 return None
@@ -133,7 +136,8 @@ class Jobs:
     def n_queued(self) -> int:
         """How many jobs wait or run."""
         with self._database.read() as session:
-            return len(session.scalars(select(JobRow.number).where(JobRow.status.in_(("queued", "running")))).all())
+            query = select(func.count()).select_from(JobRow).where(JobRow.status.in_(("queued", "running")))
+            return session.scalar(query) or 0
 
     def _requeue_document(self, session: Session, job: JobRow, now: datetime.datetime) -> None:
         document = _document(session, job)
