@@ -57,7 +57,7 @@ class Decoded:
 
 
 def decode(data: bytes, *, declared: str | None = None) -> Decoded:
-    """Decode by byte order mark, `declared` encoding, strict UTF-8, UTF-16 without mark, then by statistics.
+    """Decode by byte order mark, UTF-16 without one, `declared` encoding, strict UTF-8, then by statistics.
 
     A declared encoding that is unknown, or that the bytes do not fit, is passed over.
     """
@@ -65,16 +65,16 @@ def decode(data: bytes, *, declared: str | None = None) -> Decoded:
         if data.startswith(mark):
             text = data[len(mark) :].decode(encoding, "replace")
             return Decoded(text=text, encoding=encoding, damaged="\ufffd" in text)
-    for candidate in (_known(declared), "utf-8"):
-        if candidate is not None and (read := _strictly(data, candidate)) is not None:
-            return read
     wide = _wide(data)
     if wide is not None:
         text = data.decode(wide, "replace")
         return Decoded(text=text, encoding=wide, damaged="\ufffd" in text)
+    for candidate in (_known(declared), "utf-8"):
+        if candidate is not None and (read := _strictly(data, candidate)) is not None:
+            return read
     mended = data.decode("utf-8", "replace")
     n_broken, n_whole = mended.count("\ufffd"), sum(map(len, re.findall("[\x80-\ufffc\U00010000-\U0010ffff]+", mended)))
-    if n_broken <= n_whole // 4:
+    if 2 * n_broken <= n_whole:  # other encodings hardly ever look like UTF-8 by chance
         return Decoded(text=mended, encoding="utf-8", damaged=True)
     guessed = _guess(data)
     if guessed is not None:

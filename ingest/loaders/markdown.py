@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -26,6 +27,7 @@ _DEEPER = re.compile(
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _FRONT_KEY = re.compile(r"^[A-Za-z][\w-]*[ \t]*:", re.MULTILINE)
 _FRONT_TITLE = re.compile(r"""^title[ \t]*:[ \t]*["']?(.{1,300}?)["']?[ \t]*$""", re.MULTILINE | re.IGNORECASE)
+_FOOTNOTE = re.compile(r"\[\^[^\]\n]{1,100}\]")
 _HTML_TAG = re.compile(
     r"</?(?:a|abbr|b|bdi|bdo|big|br|cite|code|data|del|dfn|em|font|i|img|input|ins|kbd|label|mark|picture|q|ruby|rt|rp|s|samp"
     r"|small|source|span|strike|strong|sub|sup|time|tt|u|var|wbr|p|div|center|details|summary|h[1-6])(?:[\s/][^<>]*)?>"
@@ -62,7 +64,12 @@ def load_markdown(path: Path, *, name: str, password: str | None, limits: Limits
         add_paragraphs(builder, text)
     else:
         parser = MarkdownIt("commonmark", {"maxNesting": 4 * _MAX_NESTING}).enable(["table", "strikethrough"])
-        _Blocks(builder).add(parser.parse(text))
+        known: dict[str, Any] = {}
+        tokens = parser.parse(text, known)
+        if any(label.startswith("^") for label in known.get("references", {})):
+            # CommonMark takes a footnote for the definition of a link and would swallow it.
+            tokens = parser.parse(_FOOTNOTE.sub(r"\\\g<0>", text))
+        _Blocks(builder).add(tokens)
     return builder.build(media_type=MEDIA_TYPE, title=title, encoding=decoded.encoding)
 
 

@@ -6,6 +6,8 @@ from html.entities import html5
 import lxml.etree
 import lxml.html
 
+from rag.errors import DocumentError
+
 _DOCTYPE = re.compile(r"<!DOCTYPE[^>\[]{0,2000}(?:\[[^\]]*\]\s*)?>", re.IGNORECASE)
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,500}\?>")
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
@@ -13,15 +15,22 @@ _XML_ENTITIES = frozenset(("amp", "lt", "gt", "quot", "apos"))
 
 
 def parse_html(text: str) -> lxml.etree._Element | None:
-    """The tree of an HTML text, mended like a browser would; None where it holds no element and no text."""
+    """The tree of an HTML text, mended like a browser would; None where it holds no element and no text.
+
+    Raises:
+        DocumentError: `corrupt`, where elements are nested deeper than the parser follows; it would drop the rest.
+    """
     parser = lxml.html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True)
     data = text.replace("\x00", "").encode("utf-8", "replace")
     if not data.strip():
         return None
     try:
-        return lxml.html.document_fromstring(data, parser=parser)
+        root = lxml.html.document_fromstring(data, parser=parser)
     except lxml.etree.ParserError:  # nothing but comments
         return None
+    if any(entry.type == lxml.etree.ErrorTypes.ERR_RESOURCE_LIMIT for entry in parser.error_log):
+        raise DocumentError("corrupt", "The page nests its elements too deep to be read; save it as text or PDF.")
+    return root
 
 
 def parse_xhtml(text: str) -> lxml.etree._Element | None:
