@@ -46,10 +46,9 @@ def render_page(
 def _scale(page_width: float, page_height: float, width: int, max_pixels: int) -> float:
     """Pixels a point, such that neither the count of pixels nor a side goes beyond what is allowed."""
     page_width, page_height = max(page_width, 1e-3), max(page_height, 1e-3)
-    # PDFium rounds both sides up; a pixel less leaves room for that.
     by_area = math.sqrt(max_pixels / (page_width * page_height))
     by_side = (_MAX_SIDE - 1) / max(page_width, page_height)
-    scale = min(width / page_width, by_area, by_side)
+    scale = min(width / page_width, by_area, by_side) * (1 - 1e-6)  # both sides are rounded up below and in PDFium
     while math.ceil(page_width * scale) * math.ceil(page_height * scale) > max_pixels:
         scale *= 0.99
     return scale
