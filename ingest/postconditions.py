@@ -9,7 +9,7 @@ import numpy as np
 from ingest.limits import Limits
 from ingest.receipt import complete_receipt
 from rag.errors import DocumentError
-from rag.normalize import is_normalized, normalize_with_map
+from rag.normalize import is_normalized, normalize, normalize_with_map
 from rag.types import Block, Page, ParsedDocument
 
 _NO_TEXT = "The file holds no text; upload one that does."
@@ -31,8 +31,12 @@ def finish(parsed: ParsedDocument, limits: Limits) -> ParsedDocument:
     check_order(parsed)
     if not is_normalized(parsed.text):
         parsed = _normalized(parsed)
-    parsed = dataclasses.replace(parsed, blocks=tuple(_covering(parsed.text, parsed.blocks)))
-    parsed = dataclasses.replace(parsed, receipt=complete_receipt(parsed))
+    parsed = dataclasses.replace(
+        parsed,
+        blocks=tuple(_covering(parsed.text, parsed.blocks)),
+        title=None if parsed.title is None else " ".join(normalize(parsed.title).split()) or None,
+        receipt=complete_receipt(parsed),
+    )
     check_parsed(parsed, limits)
     return parsed
 
@@ -110,13 +114,20 @@ def _normalized(parsed: ParsedDocument) -> ParsedDocument:
             boxes = boxes[source[start:end] - page.start]
         return dataclasses.replace(page, start=start, end=end, char_boxes=boxes)
 
+    def moved_block(block: Block) -> Block:
+        return dataclasses.replace(
+            block,
+            start=moved(block.start),
+            end=moved(block.end),
+            heading=None if block.heading is None else normalize(block.heading),
+            table_header=None if block.table_header is None else normalize(block.table_header, keep_spaces=True),
+        )
+
     return dataclasses.replace(
         parsed,
         text=text,
         pages=tuple(moved_page(page) for page in parsed.pages),
-        blocks=tuple(
-            dataclasses.replace(block, start=moved(block.start), end=moved(block.end)) for block in parsed.blocks
-        ),
+        blocks=tuple(moved_block(block) for block in parsed.blocks),
     )
 
 

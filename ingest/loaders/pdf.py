@@ -131,7 +131,8 @@ class _Reader:
                 f"The fonts on {name_pages(self._unmapped)} do not say what their characters mean; text is missing."
             )
         if self._n_comments:
-            sentences.append(f"{self._n_comments} comments in the margin or on marked text are not part of the text.")
+            comments = "1 comment is" if self._n_comments == 1 else f"{self._n_comments} comments are"
+            sentences.append(f"{comments} not part of the text: notes in the margin or on marked words.")
         return sentences
 
     def _read(self, index: int) -> tuple[PageText, tuple[str, ...]]:
