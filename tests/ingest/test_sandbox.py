@@ -254,7 +254,7 @@ def test_the_zygote_sees_no_torch_no_secret_and_has_one_thread(monkeypatch: pyte
         assert "libtorch" not in (zygote / "maps").read_text()
         assert len(list((zygote / "task").iterdir())) == 1
         # stdin, stdout, stderr, its socket, and its own: a selector and the two ends of its wake-up pipe.
-        assert len(list((zygote / "fd").iterdir())) == 7
+        wait_for(lambda: len(list((zygote / "fd").iterdir())) == 7)
 
 
 def test_a_closed_sandbox_says_so(small: Path) -> None:
