@@ -22,8 +22,8 @@ from rag.types import Span
 
 DEFAULT_THRESHOLD = 0.5  # chosen on SQuAD train by benchmarks/attribution_threshold.py
 _QUESTION_SHARE = 0.6  # of the score that depends on how much of the question the evidence holds
-_CONTEXT_WEIGHT = 0.5  # of a question's word found beside the quote and not in it
-_PAIR_FACTOR = 0.9  # two sentences in a row must be that much better than one to be quoted together
+_CONTEXT_WEIGHT = 0.3  # of a question's word that the passage holds, but not the quote
+_PAIR_FACTOR = 0.8  # two sentences in a row must be that much better than one to be quoted together
 _MAX_PAIR_WORDS = 60
 _UNSEEN = 0.5  # of its weight counts a word that no sentence of the evidence holds
 _SECOND_GAIN = 0.25  # of the weight of the sentence's own words that a second citation must add
@@ -67,7 +67,7 @@ class _Candidate:
     run: Run
     span: Span  # in run.text
     terms: frozenset[str]
-    context: frozenset[str]  # of the sentence before, the heading and the table header
+    context: frozenset[str]  # of its whole passage, heading and table header included
     factor: float
 
 
@@ -85,7 +85,6 @@ class _Match:
 
     candidates: tuple[_Candidate, ...]
     found: frozenset[str]  # own words
-    asked: float  # 0..1: weight of the question's words that were found
     score: float  # 0..1
     complete: bool  # all numbers were found
 
@@ -150,7 +149,7 @@ class Attributor:
         share = _sum(wanted.own, found) / sum(wanted.own.values())
         factor = max(one.factor for one in candidates)
         score = factor * share * (1 - _QUESTION_SHARE + _QUESTION_SHARE * asked)
-        return _Match(candidates, found, asked, score, wanted.numbers <= found)
+        return _Match(candidates, found, min(score, 1.0), wanted.numbers <= found)
 
     def _asked_share(self, candidate: _Candidate) -> float:
         """How much of the question the candidate holds, 1 for a question without content words."""
@@ -209,13 +208,13 @@ def _sum(weights: Mapping[str, float], held: Collection[str]) -> float:
 
 def _candidates(marker: int, passage: PromptPassage) -> Iterator[_Candidate]:
     """Every sentence of a passage, and every two in a row that are short enough to be quoted together."""
-    around = _terms(f"{passage.heading or ''} {passage.table_header or ''}")
+    around = _terms(" ".join((passage.heading or "", passage.table_header or "", *(run.text for run in passage.runs))))
     for run in passage.runs:
         before: Span | None = None
         held_before: frozenset[str] = frozenset()
         for span in split_sentences(run.text):
             held = _terms(span.cut(run.text))
-            yield _Candidate(marker, run, span, held, around | held_before, 1.0)
+            yield _Candidate(marker, run, span, held, around, 1.0)
             if before is not None and "\n" not in run.text[before.end : span.start]:
                 both = Span(start=before.start, end=span.end)
                 if len(words(both.cut(run.text))) <= _MAX_PAIR_WORDS:
