@@ -12,10 +12,11 @@ _MAX_HEADING_LINES = 3
 _MAX_HEADING_CHARS = 200
 _MAX_BOLD_HEADING_CHARS = 90
 _LARGER = 1.12  # times the body's size
-_MAX_SHARE = 0.25  # of a document's characters; where more is set large, size says nothing
+_MAX_SHARE = 0.4  # of a document's characters; where more is set large, size says nothing
 _MAX_LEVELS = 6
 _NOT_WORD = re.compile(r"[\W_]+")
 _NUMBER = re.compile(r"(?:(?:chapter|section|part|appendix|kapitel|abschnitt|teil|anhang)?(?:\d+|[a-z]|[ivxlc]+)?)?")
+_NUMBERED = re.compile(r"(?:\d+|[A-Z])(?:\.\d+)*\.?\s")
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
@@ -114,7 +115,7 @@ def _on_page(lines: Sequence[Line], body: float, known: Sequence[Stretch]) -> li
         if index in used or not _stands_out(lines, index, body):
             continue
         last = found[-1] if found else None
-        if last is not None and last.last == index and _goes_on(lines[index - 1], line, last):
+        if last is not None and last.last == index and _goes_on(lines[index - 1], line):
             last.last = index + 1
             last.title += " " + line.text
         else:
@@ -144,9 +145,10 @@ def _stands_out(lines: Sequence[Line], index: int, body: float) -> bool:
     return above and below
 
 
-def _goes_on(before: Line, line: Line, heading: Stretch) -> bool:
+def _goes_on(before: Line, line: Line) -> bool:
     step = line.bottom - before.bottom
-    return abs(before.size - line.size) < 0.1 * line.size and 0 < step < 1.8 * line.size and bool(heading.title)
+    same_type = abs(before.size - line.size) < 0.1 * line.size and before.bold == line.bold
+    return same_type and 0 < step < 1.25 * line.size and not _NUMBERED.match(line.text)
 
 
 def _rounded(size: float) -> float:

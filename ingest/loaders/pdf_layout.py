@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ingest.loaders.pdf_text import Line
+from ingest.loaders.pdf_text import Cell, Line
 
 _BULLET = re.compile(r"[•◦▪▫‣⁃·●○■□–—*-]\s+\S|[•◦▪▫‣⁃●○■□]\S")
 _NUMBERED = re.compile(r"(?:\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)]|\[\d{1,3}\])\s+\S", re.IGNORECASE)
@@ -103,31 +103,67 @@ def _pitch(lines: Sequence[Line]) -> float:
 
 
 def _tables(lines: Sequence[Line], headings: Sequence[Stretch]) -> list[Stretch]:
-    """Runs of at least three lines that wide gaps cut into cells which stand below each other."""
+    """Runs of at least three lines that gaps cut into cells which stand below each other; sets the lines' cells."""
     taken = {index for heading in headings for index in range(heading.first, heading.last)}
-    result: list[Stretch] = []
+    seeds: list[Stretch] = []
     for index, line in enumerate(lines):
         if index in taken or len(line.cells) < 2:
             continue
-        if result and result[-1].last == index and _is_next_row(lines[index - 1], line):
-            result[-1].last = index + 1
+        if seeds and seeds[-1].last == index and _is_next_row(lines[index - 1], line):
+            seeds[-1].last = index + 1
         else:
-            result.append(Stretch("table", index, index + 1))
-    return [table for table in result if table.last - table.first >= _MIN_TABLE_ROWS]
+            seeds.append(Stretch("table", index, index + 1))
+    result: list[Stretch] = []
+    for seed in seeds:
+        if seed.last - seed.first >= _MIN_TABLE_ROWS and seed.first not in taken:
+            _grow(lines, seed, taken)
+            taken.update(range(seed.first, seed.last))
+            result.append(seed)
+    return result
+
+
+def _grow(lines: Sequence[Line], table: Stretch, taken: set[int]) -> None:
+    """Split the rows where a word starts a known column though the gap before it is narrow; take in rows beside."""
+    columns = [x0 for line in lines[table.first : table.last] for _, x0, _ in line.cells[1:]]
+    for line in lines[table.first : table.last]:
+        line.cells = _split_at_columns(line, columns)
+    for step in (-1, 1):
+        while True:
+            index = table.first - 1 if step < 0 else table.last
+            if not 0 <= index < len(lines) or index in taken:
+                break
+            line, row = lines[index], lines[index - step]
+            cells = _split_at_columns(line, columns)
+            if len(cells) < 2 or not 0.5 * row.size < step * (line.bottom - row.bottom) < 3 * row.size:
+                break
+            line.cells = cells
+            table.first, table.last = min(table.first, index), max(table.last, index + 1)
+
+
+def _split_at_columns(line: Line, columns: Sequence[float]) -> tuple[Cell, ...]:
+    cells: list[Cell] = []
+    wide = {begin for begin, _, _ in line.cells}
+    for begin, x0, x1 in line.words:
+        starts_column = bool(cells) and x0 - cells[-1][2] > 0.2 * line.size and _near(x0, columns, 0.4 * line.size)
+        if cells and begin not in wide and not starts_column:
+            cells[-1] = (*cells[-1][:2], max(cells[-1][2], x1))
+        else:
+            cells.append((begin, x0, x1))
+    return tuple(cells)
+
+
+def _near(value: float, others: Sequence[float], tolerance: float) -> bool:
+    return any(abs(value - other) < tolerance for other in others)
 
 
 def _is_next_row(above: Line, below: Line) -> bool:
+    """Whether two lines of cells have a column in common besides their outer edges, which all lines of a text share."""
     step = below.bottom - above.bottom
     if not 0.5 * above.size < step < 5 * above.size:
         return False
     tolerance = 0.6 * above.size
-    aligned = sum(
-        any(
-            abs(x0 - other_x0) < tolerance
-            or abs(x1 - other_x1) < tolerance
-            or abs(x0 + x1 - other_x0 - other_x1) < tolerance
-            for _, other_x0, other_x1 in above.cells
-        )
-        for _, x0, x1 in below.cells
-    )
-    return aligned >= 2
+    starts, ends = [x0 for _, x0, _ in above.cells[1:]], [x1 for _, _, x1 in above.cells[:-1]]
+    middles = [x0 + x1 for _, x0, x1 in above.cells[1:]]
+    return any(
+        _near(x0, starts, tolerance) or _near(x0 + x1, middles, 2 * tolerance) for _, x0, x1 in below.cells[1:]
+    ) or any(_near(x1, ends, tolerance) for _, _, x1 in below.cells[1:-1])

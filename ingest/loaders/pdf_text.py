@@ -3,7 +3,7 @@
 import ctypes
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -24,8 +24,12 @@ _HYPHEN = 2  # what PDFium calls a hyphen after which a word goes on in the next
 _LINE_ENDS = (10, 13)
 _HYPHENS = "-\u00ad\u2010"
 _BOLD = re.compile(r"bold|black|heavy|demi|[-,]b$|^(?:\w+\+)?(?:CMBX|SFBX|CMB)\d", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
 _FONT_NAME_BYTES = 128
 _FORCE_BOLD = 1 << 18  # ISO 32000-1 table 123, bit 19
+
+
+Cell = tuple[int, float, float]  # offset in a line's text, x0, x1
 
 
 @dataclass(slots=True)
@@ -41,7 +45,8 @@ class Line:
     size: float  # height of its glyphs' boxes, about the font size
     bold: bool
     hyphenated: bool  # ends with a hyphen after which its last word may go on
-    cells: tuple[tuple[int, float, float], ...] = ()  # (offset in text, x0, x1) of stretches between wide gaps
+    words: tuple[Cell, ...] = ()
+    cells: tuple[Cell, ...] = ()  # words that no wide gap sets apart
 
 
 @dataclass(slots=True)
@@ -99,7 +104,7 @@ def _glyphs(textpage: pypdfium2.PdfTextPage) -> tuple[list[int], FloatArray]:
 
 
 def _line_spans(codes: list[int]) -> Iterator[tuple[int, int]]:
-    """Stretches between line ends; a hyphen at which PDFium joined two lines ends one, too."""
+    """Celles between line ends; a hyphen at which PDFium joined two lines ends one, too."""
     start = 0
     for index, code in enumerate(codes):
         if code in _LINE_ENDS:
@@ -185,7 +190,8 @@ def _line(
         bold=_is_bold(textpage, start) and _is_bold(textpage, int(places[-1])),
         hyphenated=hyphenated,
     )
-    line.cells = _cells(line, frame)
+    line.words = tuple(_words(line, frame))
+    line.cells = split_at_gaps(line.words, 1.5 * line.size)
     return line
 
 
@@ -209,20 +215,24 @@ def _is_bold(textpage: pypdfium2.PdfTextPage, index: int) -> bool:
     return bool(flags.value & _FORCE_BOLD) or _BOLD.search(name.value.decode("utf-8", "replace")) is not None
 
 
-def _cells(line: Line, frame: FloatArray) -> tuple[tuple[int, float, float], ...]:
-    """Stretches of a line that gaps wider than one and a half glyph heights set apart."""
-    cells: list[tuple[int, float, float]] = []
-    begin, x0, x1 = 0, line.x0, line.x0
-    for offset, (char, place) in enumerate(zip(line.text, line.places.tolist(), strict=True)):
-        if place < 0 or char.isspace():
-            continue
-        left, right = float(frame[place, 0]), float(frame[place, 2])
-        if offset and left - x1 > 1.5 * line.size:
-            cells.append((begin, x0, x1))
-            begin, x0 = offset, left
-        x1 = max(right, x1) if offset > begin else right
-    cells.append((begin, x0, x1))
+def split_at_gaps(words: Sequence[Cell], gap: float) -> tuple[Cell, ...]:
+    """Words put together to stretches that are further than `gap` apart."""
+    cells: list[Cell] = []
+    for word in words:
+        if cells and word[1] - cells[-1][2] <= gap:
+            begin, x0, x1 = cells[-1]
+            cells[-1] = (begin, x0, max(x1, word[2]))
+        else:
+            cells.append(word)
     return tuple(cells)
+
+
+def _words(line: Line, frame: FloatArray) -> Iterator[Cell]:
+    """Where the words of a line stand."""
+    edges: list[list[float]] = frame[np.maximum(line.places, 0)][:, (0, 2)].tolist()
+    for match in _WORD.finditer(line.text):
+        begin, end = match.span()
+        yield begin, min(x0 for x0, _ in edges[begin:end]), max(x1 for _, x1 in edges[begin:end])
 
 
 def _joined(lines: list[Line]) -> list[Line]:
@@ -248,11 +258,7 @@ def _join(first: Line, second: Line) -> Line:
     gap = second.x0 - first.x1
     glue = " " if gap > 0.2 * size else ""
     shift = len(first.text) + len(glue)
-    cells = [(offset + shift, x0, x1) for offset, x0, x1 in second.cells]
-    before = list(first.cells)
-    if gap <= 1.5 * size:  # the last stretch goes on
-        begin, x0, _ = before.pop()
-        cells[0] = (begin, x0, cells[0][2])
+    words = (*first.words, *((offset + shift, x0, x1) for offset, x0, x1 in second.words))
     return Line(
         text=first.text + glue + second.text,
         places=np.concatenate((first.places, np.full(len(glue), -1, np.int64), second.places)),
@@ -263,7 +269,8 @@ def _join(first: Line, second: Line) -> Line:
         size=size,
         bold=first.bold and second.bold,
         hyphenated=second.hyphenated,
-        cells=(*before, *cells),
+        words=words,
+        cells=split_at_gaps(words, 1.5 * size),
     )
 
 

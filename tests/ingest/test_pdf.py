@@ -188,6 +188,17 @@ def test_headings_come_from_type_size_without_an_outline(tmp_path: Path) -> None
     assert block_texts(parsed, "heading") == ["Handbook", "Leave", "Travel"]
 
 
+def test_a_numbered_heading_below_a_title_of_the_same_size_is_its_own(tmp_path: Path) -> None:
+    def draw(canvas: Canvas) -> None:
+        lines("Handbook of the House", "1 About the House", y=560, size=18, pitch=24)(canvas)
+        lines("The house was built in the year of the great flood, by the river.", y=500)(canvas)
+
+    assert block_texts(load(write_pdf(tmp_path / "a.pdf", draw)), "heading") == [
+        "Handbook of the House",
+        "1 About the House",
+    ]
+
+
 def test_tables_keep_their_rows_and_header(tmp_path: Path) -> None:
     def draw(canvas: Canvas) -> None:
         for row, cells in enumerate([("City", "Rate", "Nights"), ("Bonn", "80", "2"), ("Oslo", "120", "1")]):
@@ -198,6 +209,29 @@ def test_tables_keep_their_rows_and_header(tmp_path: Path) -> None:
     (table,) = [block for block in parsed.blocks if block.kind == "table"]
     assert parsed.text[table.start : table.end] == "City | Rate | Nights\nBonn | 80 | 2\nOslo | 120 | 1"
     assert table.table_header == "City | Rate | Nights"
+
+
+def test_a_row_whose_cells_nearly_touch_is_split_at_the_columns_of_the_others(tmp_path: Path) -> None:
+    rows = [("Event", "Days", "Proof"), ("Own wedding", "2", "paper"), ("Moving house", "1", "address")]
+    rows.append(("The birth of a first child", "10", "paper"))
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 10)
+        for row, cells in enumerate(rows):
+            for x, cell in zip((50, 169, 300), cells, strict=True):
+                canvas.drawString(x, 500 - 16 * row, cell)
+
+    parsed = load(write_pdf(tmp_path / "a.pdf", draw))
+    assert block_texts(parsed, "table") == ["\n".join(" | ".join(row) for row in rows)]
+
+
+def test_justified_text_is_no_table(tmp_path: Path) -> None:
+    def draw(canvas: Canvas) -> None:
+        for row, words in enumerate(["wide gaps between all", "the words here happen", "in narrow columns too"]):
+            for x, word in zip((50, 110, 150 + 17 * row, 250), words.split(), strict=True):
+                canvas.drawString(x + 9 * row * (x not in (50, 250)), 500 - 12 * row, word)
+
+    assert not block_texts(load(write_pdf(tmp_path / "a.pdf", draw)), "table")
 
 
 def test_filled_form_fields_are_text_with_boxes(tmp_path: Path) -> None:
