@@ -1,0 +1,118 @@
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rag.catalog.catalog import Catalog
+from rag.catalog.database import Database, sqlite_url
+from rag.catalog.files import FileStore
+from rag.hashing_embedder import HashingEmbedder
+from rag.index.faiss import FaissIndex
+from rag.index.lexical import LexicalIndex
+from rag.index.sync import Indexes
+from rag.passage_text import embedding_text
+from rag.types import Document, NewPassage, ParsedDocument, Receipt
+
+START = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+
+
+@dataclass
+class Library:
+    """A real catalog whose documents have one passage a line, embedded by hashed words."""
+
+    catalog: Catalog
+    folder: Path
+    embedder: HashingEmbedder = field(default_factory=lambda: HashingEmbedder(64))
+    n: int = 0
+
+    def indexes(self, embedder_name: str | None = None) -> Indexes:
+        return Indexes(
+            self.catalog,
+            FaissIndex(self.embedder.dimension),
+            LexicalIndex(self.folder / "lexical.sqlite3"),
+            self.folder,
+            embedder_name or self.embedder.name,
+        )
+
+    def add(
+        self, text: str, *, collection: str = "default", metadata: dict[str, object] | None = None, name: str = "a.txt"
+    ) -> Document:
+        """A document that is ready."""
+        self.n += 1
+        staged = self.catalog.files.stage([f"{self.n} {text}".encode()], 1_000_000)
+        self.catalog.documents.register(
+            staged,
+            name=name,
+            collection=collection,
+            media_type="text/plain",
+            metadata=metadata or {},
+            password=None,
+            on_duplicate="skip",
+            now=START,
+        )
+        return self._publish(text)
+
+    def replace(self, document_id: str, text: str) -> Document:
+        """A new version that is ready."""
+        self.n += 1
+        staged = self.catalog.files.stage([f"{self.n} {text}".encode()], 1_000_000)
+        self.catalog.documents.replace_content(
+            document_id, staged, name=None, media_type="text/plain", password=None, now=START
+        )
+        return self._publish(text)
+
+    def delete(self, document_id: str) -> None:
+        self.catalog.documents.delete(document_id, START)
+
+    def _publish(self, text: str) -> Document:
+        job = self.catalog.jobs.claim(START)
+        assert job is not None and job.document_id is not None and job.version is not None
+        passages, start = [], 0
+        for ordinal, line in enumerate(text.splitlines(keepends=True)):
+            passages.append(
+                NewPassage(
+                    ordinal=ordinal,
+                    text=line,
+                    start=start,
+                    end=start + len(line),
+                    heading=f"Chapter {ordinal}",
+                    table_header=None,
+                    first_page=None,
+                    last_page=None,
+                    n_tokens=len(line.split()),
+                    continues=False,
+                )
+            )
+            start += len(line)
+        parsed = ParsedDocument(text=text, pages=(), blocks=(), media_type="text/plain", receipt=Receipt())
+        vectors = self.embedder.embed_passages([embedding_text(passage) for passage in passages])
+        self.catalog.documents.publish(
+            job.job_id, job.document_id, job.version, parsed, passages, vectors, self.embedder.name, START
+        )
+        return self.catalog.documents.get(job.document_id)
+
+
+@pytest.fixture
+def make_library(tmp_path: Path) -> Iterator[Callable[[str], Library]]:
+    opened: list[Catalog] = []
+
+    def make(name: str) -> Library:
+        root = tmp_path / name
+        root.mkdir()
+        catalog = Catalog(Database(sqlite_url(root / "catalog.sqlite3")), FileStore(root))
+        opened.append(catalog)
+        catalog.start(START)
+        folder = root / "indexes"
+        folder.mkdir(mode=0o700)
+        return Library(catalog, folder)
+
+    yield make
+    for catalog in opened:
+        catalog.close()
+
+
+@pytest.fixture
+def library(make_library: Callable[[str], Library]) -> Library:
+    return make_library("library")
