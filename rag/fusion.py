@@ -7,9 +7,7 @@ from rag.index.protocol import ScoredId
 C = 60  # Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet …", SIGIR 2009, chose 60
 
 
-def fuse(
-    rankings: Mapping[str, Sequence[int]], weights: Mapping[str, float], *, c: float = C
-) -> tuple[ScoredId, ...]:
+def fuse(rankings: Mapping[str, Sequence[int]], weights: Mapping[str, float], *, c: float = C) -> tuple[ScoredId, ...]:
     """Score each passage by the sum over rankings of weight / (c + rank), best first, equal ones by id.
 
     Args:
