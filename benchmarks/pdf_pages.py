@@ -13,12 +13,14 @@ import argparse
 import io
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pypdfium2
+import structlog
 from PIL import Image, ImageDraw
 
 from ingest.limits import Limits
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the PDFs")
     parser.add_argument("--images", type=Path, help="write five pages with a phrase's boxes drawn here")
     arguments = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the figures
     with Sandbox(Limits()) as sandbox:
         sandbox.start()
         sandbox.layers()
