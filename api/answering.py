@@ -1,1 +1,155 @@
-"""One question from request to stored answer, in a worker thread, watched from the event loop."""
+"""One question: from the request to the stored answer, in a worker thread that stops soon after the client is gone."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any, cast
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import structlog
+
+from api.errors import problem_of
+from api.logs import frames
+from api.parts import Parts
+from api.schemas.requests import AskIn
+from api.sse import Outbox, encode, put
+from llm.errors import CancelledError, LlmError, ModelNotFoundError
+from llm.types import Cancel, Decoder
+from rag.answer import stream_answer
+from rag.answer_types import Answered, AnswerEvent, AskRequest, Cited, Drafted, Retrieved, Verified
+from rag.boxes import PageLocator
+from rag.catalog.answer_json import citation_to_json, claim_to_json, hit_to_json
+from rag.catalog.ids import random_id
+from rag.errors import CiteboundError, ConflictError, NotFoundError
+from rag.prompt_passage import Evidence
+from rag.retrieve import Retriever
+
+_log = structlog.get_logger(__name__)
+
+Tell = Callable[[AnswerEvent], None]
+
+
+def ask_request(wanted: AskIn, parts: Parts) -> AskRequest:
+    """The question for `rag`, with the settings' values where the request names none."""
+    given, settings = wanted.model_fields_set, parts.settings
+    return AskRequest(
+        question=wanted.question,
+        collection=wanted.collection,
+        k=wanted.k if "k" in given else settings.k,
+        metadata_filter=wanted.filter or None,
+        mode=wanted.mode,
+        evidence=None
+        if wanted.evidence is None
+        else tuple(Evidence(id=row.id, text=row.text) for row in wanted.evidence),
+        history=wanted.turns,
+        sampling=wanted.sampling.params(settings.max_new_tokens),
+        prompt_tokens=wanted.prompt_tokens if "prompt_tokens" in given else settings.prompt_tokens,
+        abstain_below=wanted.abstain_below,
+        policy=wanted.policy,
+        verify=wanted.verify,
+    )
+
+
+class Question:
+    """One question on its way. Everything it needs is checked when it is made, before it waits for its turn.
+
+    Raises:
+        NotReadyError: retriever or decoder are not loaded.
+        ModelNotFoundError: the request names a model that is not the one that is loaded.
+    """
+
+    def __init__(self, wanted: AskIn, parts: Parts) -> None:
+        self._parts = parts
+        self._request = ask_request(wanted, parts)
+        self._retriever: Retriever = parts.retriever()
+        self._decoder: Decoder = parts.decoder.get()
+        name = self._decoder.info.name
+        if wanted.model not in (None, name):
+            raise ModelNotFoundError(f"this service answers with {name}; name it or leave model out")
+        self._cancel = Cancel()
+
+    def hang_up(self) -> None:
+        """Stop as soon as possible: nobody wants the answer any more."""
+        self._cancel.set()
+
+    async def answer(self, tell: Tell = lambda event: None) -> dict[str, Any]:
+        """Wait for the turn, answer in a worker thread, store, and return the answer as it is stored.
+
+        Args:
+            tell: Hears each event in the worker thread.
+
+        Raises:
+            CancelledError: `hang_up` was called.
+        """
+        async with self._parts.questions.turn:
+            self._cancel.raise_if_set()
+            # The thread is waited for even when this task is cancelled: its turn ends when its work has ended.
+            return await anyio.to_thread.run_sync(self._work, tell, limiter=self._parts.generation_slots)
+
+    async def stream(self, outbox: Outbox) -> None:
+        """The same as server-sent events: retrieval, drafts, citations and claims, the answer, done; or error."""
+
+        def tell(event: AnswerEvent) -> None:
+            body = _event(event)
+            if body is not None:
+                anyio.from_thread.run_sync(put, outbox, body)
+
+        try:
+            stored = await self.answer(tell)
+        except (CiteboundError, LlmError) as error:
+            put(outbox, encode("error", problem_of(error)))
+        except Exception as error:
+            _log.error("answer_failed", error=type(error).__name__, frames=frames(error))
+            put(outbox, encode("error", problem_of(error)))
+        else:
+            put(outbox, encode("answer", stored))
+            put(outbox, encode("done", {"answer_id": stored["answer_id"]}))
+
+    def _work(self, tell: Tell) -> dict[str, Any]:
+        parts, began = self._parts, time.perf_counter()
+        answer = None
+        events = stream_answer(
+            self._request,
+            retriever=self._retriever,
+            decoder=self._decoder,
+            answer_id=random_id("ans"),
+            now=parts.now(),
+            settings=parts.answer_settings,
+            neighbour=parts.catalog.passages.neighbour,
+            locate=PageLocator(parts.catalog.documents),
+            cancel=self._cancel,
+        )
+        try:
+            # Closed at once, not when it is collected: until then it keeps the decoder from the next question.
+            with closing(cast(Generator[AnswerEvent, None, None], events)):
+                for event in events:
+                    self._cancel.raise_if_set()
+                    if isinstance(event, Answered):
+                        answer = event.answer
+                    tell(event)
+        except NotFoundError as error:
+            raise ConflictError("a document was deleted while the answer was written from it; ask again") from error
+        if answer is None:
+            raise CancelledError("the request was cancelled")
+        parts.questions.took(time.perf_counter() - began)
+        parts.metrics.answer(answer)
+        parts.catalog.answers.save(answer)
+        # Read again: of a document that was deleted meanwhile, what is stored says nothing.
+        return parts.catalog.answers.get(answer.answer_id).payload
+
+
+def _event(event: AnswerEvent) -> bytes | None:
+    match event:
+        case Retrieved():
+            hits = [hit_to_json(hit) for hit in event.hits]
+            return encode("retrieval", {"hits": hits, "retrieve_seconds": event.seconds})
+        case Drafted():
+            return encode("token", {"text": event.text})
+        case Cited():
+            return encode("citation", citation_to_json(event.citation))
+        case Verified():
+            return encode("verification", claim_to_json(event.claim))
+        case Answered():
+            return None

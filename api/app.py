@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.observe import Observe
-from api.routes import answers, content, documents, events, health, pages, search
-from api.wiring import Parts
+from api.parts import Parts
+from api.routes import answers, content, documents, events, health, owner, pages, search
 
 _DESCRIPTION = """Upload documents, ask, and get an answer in which every sentence carries a citation that was checked.
 
@@ -43,7 +43,7 @@ def build_app(parts: Parts) -> Service:
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (documents, content, events, search, answers, health, pages):
+    for module in (documents, content, events, search, answers, health, owner, pages):
         app.include_router(module.router)
     return Service(app, parts)
 

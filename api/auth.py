@@ -36,6 +36,11 @@ def _name_and_port(authority: str, scheme: str) -> tuple[str, int | None] | None
     return parts.hostname, port if port is not None else _DEFAULT_PORTS.get(scheme)
 
 
+def _bearer(request: Request) -> str:
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
 class Gate:
     """Decides about each request.
 
@@ -54,6 +59,17 @@ class Gate:
         self._token = token
         self._names = _LOOPBACK_NAMES | ({host.lower()} if is_loopback(host) else set())
 
+    def check_owner(self, request: Request) -> None:
+        """Let the request pass only with the owner token: for what is the command line's alone.
+
+        Raises:
+            UnauthorizedError: it does not carry the token.
+        """
+        if not self._is_owner(_bearer(request)):
+            raise UnauthorizedError(
+                "this is for the command line on the machine of the data folder; see citebound --help"
+            )
+
     def check(self, request: Request, *, needs_key: bool) -> None:
         """Let the request pass or say why not.
 
@@ -61,9 +77,8 @@ class Gate:
             UnauthorizedError: keys are configured and none, or a wrong one, was sent.
             ForbiddenError: no key is configured and the request does not come from this machine for this service.
         """
-        scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-        given = credential.strip() if scheme.lower() == "bearer" else ""
-        if given and hmac.compare_digest(given.encode(), self._token.encode()):
+        given = _bearer(request)
+        if self._is_owner(given):
             return
         if self._keys.any_active():
             if needs_key and not (given and self._keys.verify(given) is not None):
@@ -74,6 +89,9 @@ class Gate:
                 )
             return
         self._check_local(request)
+
+    def _is_owner(self, given: str) -> bool:
+        return bool(given) and hmac.compare_digest(given.encode(), self._token.encode())
 
     def _check_local(self, request: Request) -> None:
         if request.client is None or not is_loopback(request.client.host):

@@ -29,11 +29,11 @@ def connect(settings: Settings, *, decoder: bool = False, wait_seconds: float = 
     """
     owner = _serving_owner(settings, wait_seconds)
     if owner is not None and owner.address is not None:
-        with _client(owner.address, owner.token or "") as client:
+        with client_for(owner.address, owner.token or "") as client:
             yield client
         return
     own = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
-    with running(own, decoder=decoder) as service, _client(service.address, service.token) as client:
+    with running(own, decoder=decoder) as service, client_for(service.address, service.token) as client:
         yield client
 
 
@@ -50,7 +50,8 @@ def _serving_owner(settings: Settings, wait_seconds: float) -> Owner | None:
         time.sleep(_POLL_SECONDS)
 
 
-def _client(address: str, token: str) -> httpx.Client:
+def client_for(address: str, token: str) -> httpx.Client:
+    """An HTTP client with the owner token; for use as a context manager."""
     return httpx.Client(
         base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT, trust_env=False
     )

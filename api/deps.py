@@ -5,7 +5,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.wiring import Parts
+from api.parts import Parts
 
 
 def parts_of(request: Request) -> Parts:
@@ -23,6 +23,12 @@ def without_key(request: Request) -> None:
     parts_of(request).gate.check(request, needs_key=False)
 
 
+def with_owner_token(request: Request) -> None:
+    """Let in the command line of the data folder's owner."""
+    parts_of(request).gate.check_owner(request)
+
+
 PartsDep = Annotated[Parts, Depends(parts_of)]
 WithKey = Depends(with_key)
 WithoutKey = Depends(without_key)
+WithOwnerToken = Depends(with_owner_token)

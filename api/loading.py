@@ -26,6 +26,7 @@ class Pending(Generic[T]):
         self._done = threading.Event()
         self._value: T | None = None
         self._reason = f"{what} is still loading; ask again in a moment"
+        self._wanted = True
 
     def make(self, build: Callable[[], T]) -> T | None:
         """Build the value here and now; a failure is logged and becomes the reason that `get` gives."""
@@ -46,10 +47,15 @@ class Pending(Generic[T]):
         self._reason = reason
         self._done.set()
 
+    def leave_out(self, reason: str) -> None:
+        """There will be no value, because of `reason`, and nobody waits for it."""
+        self._wanted = False
+        self.give_up(reason)
+
     @property
-    def reason(self) -> str | None:
-        """Why there is no value; None once there is one."""
-        return None if self._value is not None else self._reason
+    def missing(self) -> str | None:
+        """Why a value that is wanted is not there; None once it is."""
+        return self._reason if self._wanted and self._value is None else None
 
     def get(self) -> T:
         """The value.

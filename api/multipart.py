@@ -55,7 +55,7 @@ class _Events:
         self._header_name = self._header_value = b""
         self.headers: dict[bytes, bytes] = {}  # of the part that begins at the last "part" event
         self._open_headers: deque[dict[bytes, bytes]] = deque()
-        callbacks: "MultipartCallbacks" = {
+        callbacks: MultipartCallbacks = {
             "on_part_begin": self._begin,
             "on_header_field": self._name,
             "on_header_value": self._value,

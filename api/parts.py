@@ -1,11 +1,15 @@
 """The parts of one running service, and what concerns several of them at once."""
 
+import dataclasses
 import datetime
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
+import numpy as np
+import structlog
 
 from api.admission import Admission
 from api.auth import Gate
@@ -17,27 +21,32 @@ from api.uploads import Receiver
 from ingest.pipeline import Ingestor
 from ingest.sandbox import Sandbox
 from llm.types import Decoder
+from rag.answer_types import AnswerSettings
 from rag.catalog.catalog import Catalog
+from rag.catalog.check import check_catalog
 from rag.catalog.deletion import Deleted
 from rag.catalog.folder import DataFolder
 from rag.embed import Embedder
 from rag.index.sync import Indexes
 from rag.retrieve import Retriever
 
+_log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS = 30.0  # that a deletion waits for the indexes at start
+_LAST_PATIENCE_SECONDS = 10.0  # that a stop waits for a model that is just being loaded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What there is once the embedder is loaded."""
+    """What there is once the indexes are open and the embedder is loaded."""
 
-    embedder: Embedder
-    indexes: Indexes
     retriever: Retriever
     ingestor: Ingestor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything routes use. The catalog is there from the start, search and the decoder once they are loaded."""
+    """Everything routes use. The catalog is there from the start, the rest once it is loaded."""
 
     settings: Settings
     folder: DataFolder
@@ -52,20 +61,24 @@ class Parts:
     event_streams: Admission
     upload_slots: anyio.CapacityLimiter
     generation_slots: anyio.CapacityLimiter
-    closing: anyio.Event
+    answer_settings: AnswerSettings
+    closing: anyio.Event  # set on the event loop: streams end
+    stopping: threading.Event  # nothing more is loaded
+    embedder: Pending[Embedder]
+    indexes: Pending[Indexes]
     search: Pending[Search]
     decoder: Pending[Decoder]
-    load: Callable[["Parts", bool], None]  # fills `search` and, if asked to, `decoder`
+    load: Callable[["Parts", bool], None]  # fills the four above; the decoder only if asked to
+    reindex: Callable[["Parts"], int]  # see `Loader.reindex`
     now: Callable[[], datetime.datetime]
-    stop_loading: threading.Event
 
     def start(self, *, decoder: bool = True) -> None:
-        """Load the models in a thread of their own; the ingest of what is queued begins once it can."""
+        """Load in a thread of its own; the ingest of what is queued begins once it can."""
         threading.Thread(target=self.load, args=(self, decoder), name="loading", daemon=True).start()
 
     def not_ready(self) -> str | None:
         """Why questions cannot be taken yet; None once they can."""
-        return self.search.reason or self.decoder.reason
+        return self.indexes.missing or self.embedder.missing or self.search.missing or self.decoder.missing
 
     def retriever(self) -> Retriever:
         """The retriever.
@@ -86,27 +99,40 @@ class Parts:
 
         Raises:
             NotFoundError: no such document.
-            NotReadyError: the indexes are still being opened and might be written with it.
+            NotReadyError: the indexes, which hold it too, are not open yet.
             StorageError: the disk is failing; call again.
         """
         self.catalog.documents.get(document_id)
-        indexes = self.search.get().indexes
+        self.indexes.wait(_PATIENCE_SECONDS)
+        indexes = self.indexes.get()
         passage_ids = self.catalog.passages.ids_of_documents([document_id])
         deleted = self.catalog.documents.delete(document_id, self.now())
         indexes.catch_up()
         self.page_images.remove(document_id)
-        remaining = deleted.remaining + indexes.count(passage_ids) + self.page_images.count(document_id)
-        return deleted, remaining
+        n_indexed = sum(
+            int(np.isin(passage_ids, index.passage_ids()).sum()) for index in (indexes.dense, indexes.lexical)
+        )
+        return deleted, deleted.remaining + n_indexed + self.page_images.count(document_id)
 
-    def close(self) -> None:
-        """Stop work in good order: ingest, indexes (snapshot), sandbox, catalog. The folder is the caller's."""
-        self.stop_loading.set()
-        self.search.wait()
-        search = self.search.peek()
+    def check(self) -> dict[str, Any]:
+        """Whether files, rows, vectors and index entries agree, with the counts behind it.
+
+        Raises:
+            NotReadyError: the indexes are not open yet.
+        """
+        indexes = self.indexes.get().check()
+        catalog = dataclasses.asdict(check_catalog(self.catalog))
+        problems = [*catalog.pop("problems"), *indexes.problems]
+        counts = {**catalog, "n_dense": indexes.n_dense, "n_lexical": indexes.n_lexical}
+        return {"ok": not problems, **counts, "problems": problems}
+
+    def stop(self) -> None:
+        """Stop work in good order: loading, ingest, indexes with a snapshot. Catalog and folder are closed after."""
+        self.stopping.set()
+        if not self.search.wait(_LAST_PATIENCE_SECONDS):
+            _log.warning("stopped_while_loading")
+        search, indexes = self.search.peek(), self.indexes.peek()
         if search is not None:
             search.ingestor.stop()
-        self.sandbox.close()
-        if search is not None:
-            search.indexes.snapshot()
-            search.indexes.close()
-        self.catalog.close()
+        if indexes is not None:
+            indexes.close()

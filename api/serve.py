@@ -14,8 +14,9 @@ import uvicorn
 from api.app import build_app
 from api.auth import is_loopback
 from api.logs import configure_logs
+from api.parts import Parts
 from api.settings import Settings
-from api.wiring import Parts, open_parts
+from api.wiring import open_parts
 from rag.errors import InvalidInputError
 
 _log = structlog.get_logger(__name__)

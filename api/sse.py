@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any
 
 import anyio
@@ -21,6 +21,12 @@ def encode(event: str, data: Any) -> bytes:
     """One event with JSON data on one line; NaN and infinities raise ValueError."""
     body = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f"event: {event}\ndata: {body}\n\n".encode()
+
+
+def put(outbox: Outbox, body: bytes) -> None:
+    """Put an event into an outbox without limit; what nobody reads any more is dropped."""
+    with suppress(anyio.BrokenResourceError):
+        outbox.send_nowait(body)
 
 
 async def until_hang_up(receive: Receive) -> None:

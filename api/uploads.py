@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import anyio.from_thread
 from starlette.requests import Request
+from starlette.types import Message
 
 from api.errors import MalformedError, TooLargeError, problem, status_and_code
 from api.filenames import display_name
@@ -56,10 +57,14 @@ def body_chunks(request: Request, max_bytes: int) -> Iterator[bytes]:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise too_large
+
+    async def receive() -> Message:
+        return await request.receive()
+
     n_bytes = 0
     more = True
     while more:
-        message = anyio.from_thread.run(request.receive)
+        message = anyio.from_thread.run(receive)
         if message["type"] == "http.disconnect":
             raise CancelledError("the client hung up before the whole file had arrived")
         chunk: bytes = message.get("body", b"")

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 
 from api.deps import PartsDep, WithKey
 from api.errors import ProblemResponse
-from api.schemas.fields import CollectionName, Identifier, Text, Whole
 from api.routes import examples
 from api.routes.openapi import answers
 from api.schemas.documents import (
@@ -24,6 +23,7 @@ from api.schemas.documents import (
     failure_to_json,
     time_to_json,
 )
+from api.schemas.fields import CollectionName, Identifier, Text, Whole
 from api.uploads import refusal
 from rag.catalog.documents import Registration
 

@@ -8,12 +8,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 
 from api.deps import PartsDep, WithKey
+from api.parts import Parts
 from api.routes import examples
 from api.routes.openapi import answers
 from api.schemas.documents import document_to_json
 from api.schemas.fields import CollectionName, Identifier
 from api.sse import EventStream, Outbox, encode
-from api.wiring import Parts
 from rag.catalog.events import DocumentEvent
 from rag.errors import NotFoundError
 from rag.types import Document
