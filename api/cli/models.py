@@ -1,0 +1,92 @@
+"""`citebound models`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from api.cli import options
+
+if TYPE_CHECKING:
+    from llm.sources import ModelStore, Step
+
+
+def _store() -> "ModelStore":
+    from api.settings import load_settings
+    from llm.sources import ModelStore
+
+    settings = load_settings()
+    return ModelStore(settings.model_cache, offline=settings.offline)
+
+
+def progress() -> Callable[["Step"], None]:
+    """Shows the steps of a pull on stderr: one changing line on a terminal, one line a step elsewhere."""
+    import sys
+
+    shown = ""
+
+    def show(step: "Step") -> None:
+        nonlocal shown
+        if sys.stderr.isatty():
+            percent = "" if step.fraction is None else f" {step.fraction:4.0%}"
+            click.echo(f"\r\033[K{step.model}: {step.message}{percent}", nl=False, err=True)
+        elif step.message != shown:
+            click.echo(f"{step.model}: {step.message}", err=True)
+        shown = step.message
+
+    return show
+
+
+@click.group(epilog="\b\nExample:\n  citebound models pull SmolLM2-135M-Instruct")
+def models() -> None:
+    """Models by name, pinned by SHA-256, in one cache folder."""
+
+
+@models.command("list")
+@options.as_json
+def list_models(as_json: bool) -> None:
+    """Every known model and whether it is here."""
+    entries = _store().list()
+    if as_json:
+        rows = [
+            {"name": e.name, "kind": e.kind, "installed": e.installed, "n_bytes": e.n_bytes, "licence": e.licence}
+            for e in entries
+        ]
+        click.echo(json.dumps({"data": rows}))
+        return
+    for entry in entries:
+        here = "here" if entry.installed else "not here"
+        click.echo(f"{entry.name:<30} {entry.kind:<9} {here:<9} {entry.licence}")
+
+
+@models.command("pull", epilog="\b\nExample:\n  citebound models pull all-MiniLM-L6-v2")
+@click.argument("names", nargs=-1, required=True)
+def pull(names: tuple[str, ...]) -> None:
+    """Get models; what is here already is only checked."""
+    store = _store()
+    for name in names:
+        model = store.pull(name, progress())
+        click.echo(f"{model.name}: {model.folder}")
+
+
+@models.command("info", epilog="\b\nExample:\n  citebound models info all-MiniLM-L6-v2")
+@click.argument("name")
+def info(name: str) -> None:
+    """What is known of one model, as JSON."""
+    from dataclasses import asdict
+
+    click.echo(json.dumps(asdict(_store().info(name)), default=_plain, indent=2))
+
+
+def _plain(value: object) -> str:
+    return str(value) if isinstance(value, Path) else repr(value)
+
+
+@models.command("convert", epilog="\b\nExample:\n  citebound models convert path/to/model.gguf")
+@click.argument("name")
+def convert(name: str) -> None:
+    """Convert a GGUF to safetensors now instead of at first use."""
+    model = _store().convert(name, progress())
+    click.echo(f"{model.name}: {model.folder}")

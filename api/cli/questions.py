@@ -1,0 +1,87 @@
+"""`citebound search` and `ask`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.cli import options
+from api.cli.client import Client, ServiceError, client_of
+
+
+def place(item: dict[str, Any]) -> str:
+    """Name and page of a hit or citation."""
+    page = item.get("page")
+    if not page:
+        return str(item["document_name"])
+    span = f"{page['start']}" if page["start"] == page["end"] else f"{page['start']}–{page['end']}"
+    return f"{item['document_name']}, page {span}"
+
+
+def _tell(reason: str) -> None:
+    click.echo(f"\r{reason[:100]:<100}\r", nl=False, err=True)
+
+
+@click.command(epilog='\b\nExample:\n  citebound search "parental leave" -k 3')
+@click.argument("query")
+@click.option("-k", "k", type=click.IntRange(1, 100), default=8, show_default=True, help="How many passages.")
+@options.collection
+@options.as_json
+@options.data_dir
+def search(query: str, k: int, collection: str, as_json: bool, data_dir: Path | None) -> None:
+    """Find passages, best first; no answer is written."""
+    with client_of(data_dir) as client:
+        client.wait_until_ready(_tell)
+        found = client.call("POST", "/v1/search", json={"query": query, "k": k, "collection": collection})
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for hit in found["hits"]:
+        click.echo(f"{hit['rank']}. {place(hit)}  ({hit['score']:.4f})")
+        click.echo("   " + " ".join(hit["text"].split())[:300])
+    if not found["hits"]:
+        click.echo("nothing found", err=True)
+
+
+def print_sources(answer: dict[str, Any]) -> None:
+    """The citations of an answer with place and quote."""
+    for citation in answer["citations"]:
+        click.echo(f"[{citation['marker']}] {place(citation)}: “{citation['quote']}”")
+
+
+def stream_to_terminal(client: Client, body: dict[str, Any]) -> dict[str, Any]:
+    """Show the draft on stderr while it is written; returns the final answer."""
+    answer: dict[str, Any] | None = None
+    for name, data in client.events("/v1/ask", {**body, "stream": True}):
+        if name == "token":
+            click.echo(data["text"], nl=False, err=True)
+        elif name == "answer":
+            answer = data
+        elif name == "error":
+            raise ServiceError(str(data.get("detail")), data)
+    if answer is None:
+        raise ServiceError("the service ended the answer before it was whole; ask again", {})
+    click.echo(err=True)
+    return answer
+
+
+@click.command(epilog='\b\nExample:\n  citebound ask "How many days of leave do I have?" --collection hr')
+@click.argument("question")
+@click.option("-k", "k", type=click.IntRange(1, 100), default=8, show_default=True, help="How many passages to find.")
+@options.collection
+@click.option("--closed-book", is_flag=True, help="Answer without the documents.")
+@options.as_json
+@options.data_dir
+def ask(question: str, k: int, collection: str, closed_book: bool, as_json: bool, data_dir: Path | None) -> None:
+    """Ask; the draft streams to stderr, the checked answer and its sources go to stdout."""
+    mode = "closed_book" if closed_book else "grounded"
+    body = {"question": question, "k": k, "collection": collection, "mode": mode}
+    with client_of(data_dir, decoder=True) as client:
+        client.wait_until_ready(_tell)
+        answer = client.call("POST", "/v1/ask", json=body) if as_json else stream_to_terminal(client, body)
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    click.echo(answer["text"])
+    print_sources(answer)
