@@ -21,6 +21,7 @@ from rag.types import ParsedDocument
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
+_MAX_ROWS = 1_048_576  # of a sheet (ECMA-376 sets no bound; this is what spreadsheet programs write)
 _MAX_LINES_ABOVE = 20  # more rows of one cell are a list, not the lines above a table
 _SHEET_FILE = re.compile(r"xl/worksheets/[^/]+\.xml")
 _UNCOMPUTED = re.compile(rb"<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
@@ -77,7 +78,7 @@ def _read_workbook(builder: TextBuilder, file: IO[bytes]) -> str | None:
 
 def _add_sheet(builder: TextBuilder, sheet: ReadOnlyWorksheet) -> None:
     sheet.reset_dimensions()  # the size a file claims may be wrong, or a million rows of nothing
-    rows = (_shown(row) for row in sheet.iter_rows())
+    rows = (_shown(row) for row in _bounded(sheet.iter_rows()))
     regions = (region for filled, region in itertools.groupby(rows, key=bool) if filled)
     for index, region in enumerate(regions):
         if index == 0:
@@ -86,6 +87,14 @@ def _add_sheet(builder: TextBuilder, sheet: ReadOnlyWorksheet) -> None:
                 builder.warn(f"The sheet “{sheet.title}” is hidden in the workbook.")
                 builder.flag("hidden_sheet")
         _add_region(builder, region)
+
+
+def _bounded(rows: Iterable[Any]) -> Iterator[Any]:
+    """The rows; openpyxl fills the gaps between them, however far apart a damaged file says they are."""
+    for index, row in enumerate(rows):
+        if index >= _MAX_ROWS:
+            raise _corrupt()
+        yield row
 
 
 def _shown(row: Iterable[Any]) -> list[str]:

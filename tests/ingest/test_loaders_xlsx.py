@@ -1,6 +1,7 @@
 """Workbooks, made here with openpyxl."""
 
 import datetime
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -56,6 +57,19 @@ def test_a_far_away_cell_costs_little(tmp_path: Path) -> None:
     workbook.active["XFD200000"] = "far"
     parsed = parse(workbook, tmp_path)
     assert parsed.text == "Sheet\n\nnear\n\nfar"
+
+
+def test_a_row_number_beyond_every_sheet_is_damage(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["near"])
+    path, edited = tmp_path / "made.xlsx", tmp_path / "edited.xlsx"
+    workbook.save(path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(edited, "w") as target:
+        for entry in source.namelist():
+            target.writestr(entry, source.read(entry).replace(b'<row r="1"', b'<row r="999999999999"'))
+    with pytest.raises(DocumentError) as caught:
+        load_xlsx(edited, name="edited.xlsx", password=None, limits=Limits())
+    assert caught.value.code == "corrupt"
 
 
 def test_too_much_text_is_refused(tmp_path: Path) -> None:
