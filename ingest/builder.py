@@ -7,9 +7,9 @@ from typing import Literal
 from ingest.limits import Limits
 from rag.errors import DocumentError
 from rag.normalize import normalize
+from rag.passage_text import HEADING_SEPARATOR
 from rag.types import Block, Page, PageReceipt, ParsedDocument, Receipt
 
-HEADING_SEPARATOR = " › "
 _MAX_HEADING_CHARS = 160  # of one part of a heading path; the heading's own block keeps every character
 _MAX_WARNINGS = 50
 

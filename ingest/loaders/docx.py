@@ -36,16 +36,17 @@ def load_docx(path: Path, *, name: str, password: str | None, limits: Limits) ->
     Raises:
         DocumentError: `corrupt`, `no_text`, `too_large`.
     """
+    builder = TextBuilder(limits)
     try:
         package = Package.open(str(path))
         main = package.main_document_part
         root = _root(main)
+        reader = _Reader(builder, main)
     except (OpcError, KeyError, ValueError, AttributeError, etree.XMLSyntaxError, zipfile.BadZipFile) as error:
         raise DocumentError(
             "corrupt", "The file is no whole Word document; open it in Word, save it again as .docx and upload that."
         ) from error
-    builder = TextBuilder(limits)
-    _Reader(builder, main).read(root)
+    reader.read(root)
     return builder.build(media_type=MEDIA_TYPE, title=_title(package))
 
 
@@ -187,7 +188,7 @@ class _Reader:
                 yield root
 
     def _related(self, kind: str) -> etree._Element | None:
-        """The root of the related part of one kind, None where there is none or it is damaged."""
+        """The root of the related part of one kind, None where there is none."""
         for relationship in self._main.rels.values():
             if relationship.reltype.endswith(f"/relationships/{kind}") and not relationship.is_external:
                 return _root(relationship.target_part)
