@@ -223,3 +223,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(rag_errors.CiteboundError, _ours)
     app.add_exception_handler(llm_errors.LlmError, _ours)
+    app.add_exception_handler(Exception, _ours)  # and is raised on: `api.observe` logs it

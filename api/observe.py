@@ -43,25 +43,28 @@ class Observe:
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        began, status = time.perf_counter(), 0
+        began, status, is_whole = time.perf_counter(), 0, False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+            elif message["type"] == "http.response.body":
+                is_whole = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_marked)
         except Exception as error:
             _log.error("request_failed", error=type(error).__name__, frames=frames(error))
-            if status:
-                raise  # half an answer is out; the server cuts the connection
-            await ProblemResponse(problem_of(error))(scope, receive, send_marked)
+            if not status:
+                await ProblemResponse(problem_of(error))(scope, receive, send_marked)
+            elif not is_whole:  # the server cuts the connection, and logs this in place of an error that quotes
+                raise RuntimeError("an answer broke off; the log has the reason under its request id") from None
         finally:
             seconds = time.perf_counter() - began
             route = _template(scope)

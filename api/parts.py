@@ -32,6 +32,7 @@ from rag.retrieve import Retriever
 
 _log = structlog.get_logger(__name__)
 
+BACKUP_PREFIX = "backup-"  # of archives in the cache folder that are just being sent
 _PATIENCE_SECONDS = 30.0  # that a deletion waits for the indexes at start
 _LAST_PATIENCE_SECONDS = 10.0  # that a stop waits for a model that is just being loaded
 

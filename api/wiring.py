@@ -16,7 +16,7 @@ from api.auth import Gate
 from api.loading import Pending
 from api.metrics import Metrics
 from api.page_images import PageImages
-from api.parts import Parts, Search
+from api.parts import BACKUP_PREFIX, Parts, Search
 from api.settings import Settings
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
@@ -208,6 +208,8 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
         sandbox = stack.enter_context(Sandbox(settings.limits))
         parts = _parts(settings, folder, catalog, sandbox)
         parts.page_images.sweep(lambda document_id: _is_known(catalog, document_id))
+        for left_behind in folder.cache_path.glob(f"{BACKUP_PREFIX}*"):
+            left_behind.unlink()
         _log.info("opened", n_swept=started.n_swept, n_requeued=len(started.recovered.requeued))
         stack.callback(parts.stop)
         yield parts

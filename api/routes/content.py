@@ -60,7 +60,7 @@ def get_content(parts: PartsDep, document_id: Identifier, version: Version = Non
 @router.get(
     "/text",
     summary="Read the text",
-    responses=answers(None, examples.TEXT, 404, media_type="text/plain; charset=utf-8"),
+    responses=answers(None, examples.TEXT, 404, media_type="text/plain"),
     response_class=PlainTextResponse,
 )
 def get_text(parts: PartsDep, document_id: Identifier, version: Version = None) -> PlainTextResponse:

@@ -23,6 +23,7 @@ router = APIRouter(prefix="/v1", tags=["Documents"], dependencies=[WithKey])
 
 @router.get(
     "/events",
+    status_code=200,
     summary="Follow all documents",
     responses=answers(None, examples.DOCUMENT_EVENT, 422, 429, media_type="text/event-stream"),
     response_class=EventStream,
@@ -39,6 +40,7 @@ async def all_events(
 
 @router.get(
     "/documents/{document_id}/events",
+    status_code=200,
     summary="Follow one document",
     responses=answers(None, examples.DOCUMENT_EVENT, 404, 429, media_type="text/event-stream"),
     response_class=EventStream,

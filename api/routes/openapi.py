@@ -21,11 +21,31 @@ _WORDS = {
 }
 
 
+_NULL = "\0null"  # FastAPI drops null out of examples; this stands in for it until `restore_nulls`
+
+
+def _mark_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _mark_nulls(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_mark_nulls(inner) for inner in value]
+    return _NULL if value is None else value
+
+
+def restore_nulls(value: Any) -> Any:
+    """The OpenAPI document with null where an example has it."""
+    if isinstance(value, dict):
+        return {name: restore_nulls(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [restore_nulls(inner) for inner in value]
+    return None if value == _NULL else value
+
+
 def answers(
     model: type[BaseModel] | None, example: Any, *problems: int, status: int = 200, media_type: str = "application/json"
 ) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: success with `model` and `example`, and each of `problems` with its own example."""
-    success: dict[str, Any] = {"description": "Success", "content": {media_type: {"example": example}}}
+    success: dict[str, Any] = {"description": "Success", "content": {media_type: {"example": _mark_nulls(example)}}}
     if model is not None:
         success["model"] = model
     described: dict[int | str, dict[str, Any]] = {status: success}
@@ -41,5 +61,5 @@ def answers(
 
 def body(*examples: dict[str, Any]) -> dict[str, Any]:
     """The `openapi_extra` that puts examples on a JSON request body."""
-    named = {f"example {n}": {"value": example} for n, example in enumerate(examples, 1)}
+    named = {f"example {n}": {"value": _mark_nulls(example)} for n, example in enumerate(examples, 1)}
     return {"requestBody": {"content": {"application/json": {"examples": named}}}}

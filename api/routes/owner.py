@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.bounded_route import BoundedRoute
 from api.deps import PartsDep, WithOwnerToken
+from api.parts import BACKUP_PREFIX
 from api.schemas.documents import time_to_json
 from api.schemas.fields import Identifier, RequestModel, Text
 from rag.catalog.backup import write_backup
@@ -73,7 +74,7 @@ def check(parts: PartsDep) -> JSONResponse:
 @router.get("/admin/backup", response_class=FileResponse)
 async def backup(request: Request, parts: PartsDep) -> FileResponse:
     """Catalog and files as one archive, consistent while everything else goes on."""
-    path = parts.folder.cache_path / f"backup-{secrets.token_hex(8)}.tar"
+    path = parts.folder.cache_path / f"{BACKUP_PREFIX}{secrets.token_hex(8)}.tar"
     await anyio.to_thread.run_sync(write_backup, parts.catalog, path, parts.now())
     return _Temporary(path, media_type="application/x-tar", filename="citebound-backup.tar")
 

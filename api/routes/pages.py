@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from api.deps import WithoutKey
+from api.routes.openapi import restore_nulls
 from rag.errors import NotFoundError
 
 WEB_FOLDER = Path(__file__).parent.parent / "web"
@@ -114,4 +115,4 @@ def docs_file(name: str) -> Response:
 @router.get("/openapi.json")
 def openapi(request: Request) -> JSONResponse:
     """The description of every route."""
-    return JSONResponse(request.app.openapi())
+    return JSONResponse(restore_nulls(request.app.openapi()))

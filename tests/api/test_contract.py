@@ -6,6 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.schemas import answers as described_answers
+from api.schemas import documents as described_documents
+
 Upload = Callable[..., dict[str, Any]]
 
 
@@ -160,6 +163,7 @@ def test_documents_have_the_contracts_shapes(client: httpx.Client, upload: Uploa
         fits(client.get(f"/v1/documents/{sent['data'][0]['document_id']}").json(), DOCUMENT)
         document = upload(client, f"again-{name}", (samples / name).read_bytes())
         fits(document, DOCUMENT)
+        described_documents.DocumentOut.model_validate(document)
         assert document["status"] == "ready", document["error"]
         assert (document["n_pages"] is None) is (not name.endswith(".pdf"))
         assert document["receipt"] is not None
@@ -178,10 +182,14 @@ def test_search_and_answers_have_the_contracts_shapes(client: httpx.Client, uplo
     fits(client.get(f"{path}/pages/1").json(), PAGE)
     found = client.post("/v1/search", json={"query": "parental leave", "collection": "shapes"}).json()
     fits(found, {"hits": [HIT], "timings": dict})
+    described_answers.SearchOut.model_validate(found)
+    passages = client.get(f"{path}/passages").json()
+    described_documents.PassagesOut.model_validate(passages)
     assert found["hits"]
     assert [hit["rank"] for hit in found["hits"]] == list(range(1, len(found["hits"]) + 1))
     passage = found["hits"][0]["text"].strip().replace("\n", " ")
     evidence = [{"id": "x", "text": "Parents may take fourteen weeks of paid parental leave."}]
+    answers = []
     for body in (
         {"question": "How long is parental leave?", "collection": "shapes"},
         {"question": "How long is parental leave?", "collection": "shapes", "policy": "strict", "verify": False},
@@ -191,7 +199,9 @@ def test_search_and_answers_have_the_contracts_shapes(client: httpx.Client, uplo
         {"question": "Who?", "collection": "empty"},
     ):
         answer = client.post("/v1/ask", json=body).json()
+        answers.append(answer)
         fits(answer, ANSWER)
+        described_answers.AnswerOut.model_validate(answer)
         for citation in answer["citations"]:
             for box in citation["boxes"]:
                 assert all(0 <= box[side] <= 1 for side in ("x0", "y0", "x1", "y1"))
@@ -201,3 +211,6 @@ def test_search_and_answers_have_the_contracts_shapes(client: httpx.Client, uplo
             assert answer["citations"] == answer["claims"] == []
         fits(client.get(f"/v1/answers/{answer['answer_id']}").json(), {**ANSWER, "stale": bool})
     fits(client.delete(path).json(), DELETED)
+    redacted = client.get(f"/v1/answers/{answers[0]['answer_id']}").json()
+    assert redacted["stale"] or not redacted["citations"]
+    described_answers.StoredAnswerOut.model_validate(redacted)

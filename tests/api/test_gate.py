@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 import datetime
 from collections.abc import Iterator
 from pathlib import Path

@@ -75,7 +75,7 @@ def test_a_backup_is_restored_with_its_keys_and_answers(
         document = upload(owner, "kept.md", handbook, collection="kept")
         key = owner.post("/v1/keys", json={"name": "test"}).json()["key"]
         archive.write_bytes(owner.get("/v1/admin/backup").content)
-        assert not list(service.parts.folder.cache_path.glob("backup-*"))
+    assert not list(service.parts.folder.cache_path.glob("backup-*"))
     fresh = make_settings()
     shutil.rmtree(fresh.data_dir)
     counts = restore_archive(fresh, archive)
