@@ -39,6 +39,8 @@ from rag.prompt import (
 from rag.prompt_passage import Neighbour
 from rag.types import Answer, Hit, Policy, Removed, Timings, Usage
 
+_MAX_QUERY_HISTORY_CHARS = 600  # of the question before a follow-up
+
 _log = structlog.get_logger(__name__)
 
 
@@ -178,12 +180,12 @@ def _retrieve(request: AskRequest, retriever: Search) -> Retrieved:
 
 
 def search_query(question: str, history: Sequence[Message]) -> str:
-    """What is searched for: the question, after the last question of the conversation if there is one.
+    """What is searched for: the question, after the beginning of the last question before it if there is one.
 
     A follow-up ("And when did he die?") names its subject only in the question before it.
     """
-    before = next((message.content for message in reversed(history) if message.role == "user"), "")
-    return f"{before}\n{question}" if before.strip() else question
+    before = next((message.content for message in reversed(history) if message.role == "user"), "").strip()
+    return f"{before[:_MAX_QUERY_HISTORY_CHARS]}\n{question}" if before else question
 
 
 def _prompt(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neighbour: Neighbour | None) -> Prompt:

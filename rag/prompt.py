@@ -21,9 +21,11 @@ PROMPT_VERSION = "grounded-1"  # stored with runs: figures of different versions
 NOT_IN_DOCUMENTS = "The documents do not contain an answer to this question."
 NOT_KNOWN = "I do not know the answer to this question."
 
+# Chosen among eight wordings and two orders, by right answers that attribution lets through, on held-out articles of
+# SQuAD train. It does not ask for markers: a small decoder follows no such request, and attribution does not need it.
 _GROUNDED = (
-    "Answer the question from the numbered passages in one short sentence and end it with the number of the passage "
-    f"that says so, like [1]. If no passage answers it, write: {NOT_IN_DOCUMENTS}"
+    "Answer the question from the passages in one short sentence. "
+    f"If the passages do not answer it, write: {NOT_IN_DOCUMENTS}"
 )
 _ASK = "Answer in one short sentence:"
 _CLOSED_BOOK = f"Answer the question in one short sentence. If you do not know the answer, write: {NOT_KNOWN}"
