@@ -1,4 +1,9 @@
-"""Which device and precision to run a model in, found by trying; and the speeds that `doctor` prints."""
+"""Which device and precision to run a model in, found by trying; and the speeds that `doctor` prints.
+
+torch's OpenMP threads spin at each barrier unless `OMP_WAIT_POLICY=PASSIVE` is in the environment before torch is
+imported. On a machine whose cores are shared with parsing and indexing, spinning slows decoding down many times over;
+the program's entry sets it, not this package.
+"""
 
 import platform
 import time
