@@ -8,8 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from ingest.bounds import Bounds
+from ingest.publisher import SearchIndexes
 from ingest.reading import HOLD_ERRORS, Parser, Reader
-from ingest.run import IngestRun, SearchIndexes
+from ingest.run import IngestRun
 from llm.errors import LlmError
 from rag.catalog.catalog import Catalog
 from rag.catalog.events import DocumentEvent
@@ -182,6 +183,8 @@ class Ingestor:
                 self._model = (self._make_embedder(), self._make_counter())
             except LlmError as error:
                 raise NotReadyError(str(error)) from error
+            # Asked before a document is claimed, so that none is in work while the parser starts.
+            _log.info("parser_ready", **self._sandbox.layers())
         return self._model
 
     def _release(self, job_ids: tuple[str, ...]) -> None:

@@ -42,6 +42,10 @@ class Parser(Protocol):
         """Parse a file, or raise `DocumentError`."""
         ...
 
+    def layers(self) -> dict[str, bool]:
+        """Which protections hold; answers once files can be parsed."""
+        ...
+
 
 class Reader:
     """Parses the files of claimed jobs and cuts them into passages."""

@@ -10,36 +10,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
-
-import structlog
 
 from ingest.bounds import Bounds
 from ingest.children import ParseCancelledError
+from ingest.publisher import Publisher, SearchIndexes
 from ingest.reading import HOLD_ERRORS, PARSED_PROGRESS, Reader, fail_unexpectedly
 from ingest.slices import OpenDocument, Slice, choose_slices, embedded_texts
 from rag.catalog.catalog import Catalog
 from rag.catalog.events import DocumentEvent
 from rag.catalog.jobs import Job
 from rag.embed import Embedder
-from rag.errors import ConflictError
-
-_log = structlog.get_logger(__name__)
 
 _REPORT_SECONDS = 0.5  # between two written states of progress of one document
 _MAX_UNPUBLISHED = 64  # documents; the embedder waits for a disk that is slower than that
-
-
-class SearchIndexes(Protocol):
-    """What `rag.index.sync.Indexes` does for the pipeline."""
-
-    def catch_up(self) -> int:
-        """Bring the indexes up to the catalog."""
-        ...
-
-    def snapshot(self) -> object:
-        """Write the indexes to disk."""
-        ...
 
 
 class IngestRun:
@@ -56,7 +39,7 @@ class IngestRun:
     ) -> None:
         self._catalog = catalog
         self._reader = reader
-        self._indexes = indexes
+        self._publisher = Publisher(catalog, indexes, embedder.name, clock, bounds.snapshot_documents)
         self._embedder = embedder
         self._clock = clock
         self._bounds = bounds
@@ -147,33 +130,54 @@ class IngestRun:
                     return
                 self._n_reading += 1
                 news = self._news
-            document: OpenDocument | None = None
             try:
-                document = self._read_next(news)
+                self._read_next(news)
             finally:
                 with self._state:
                     self._n_reading -= 1
-                    if document is not None:
-                        self._n_chars += document.n_chars
-                        self._parsed.append(document)
                     self._state.notify_all()
 
-    def _read_next(self, news: int) -> OpenDocument | None:
+    def _read_next(self, news: int) -> None:
         with self._claim_lock:
             job = self._catalog.jobs.claim(self._clock())
+            if job is None:
+                with self._state:
+                    self._news_at_empty = max(self._news_at_empty, news)
+                return
             cancelled = threading.Event()
             with self._state:
-                if job is None:
-                    self._news_at_empty = max(self._news_at_empty, news)
-                    return None
                 self._claimed[job.job_id] = (job, cancelled)
+            if job.attempts > 1:
+                self._read_alone(job, cancelled)
+                return
+        self._read(job, cancelled)
+
+    def _read_alone(self, job: Job, cancelled: threading.Event) -> None:
+        """Bring one document to its end with no other in work.
+
+        The process died when this one was in work, perhaps one of many. Should it die again, then it is known of which,
+        and documents that were only read ahead are not blamed. The caller holds the claim lock.
+        """
+        with self._state:
+            self._state.wait_for(lambda: self._stopping or len(self._claimed) == 1)
+            if self._stopping:
+                return
+        self._read(job, cancelled)
+        with self._state:
+            self._state.wait_for(lambda: self._stopping or job.job_id not in self._claimed)
+
+    def _read(self, job: Job, cancelled: threading.Event) -> None:
         try:
             document = self._reader.read(job, cancelled, lambda: self._stopping)
         except ParseCancelledError:
-            return None  # by `stop`: the job stays claimed and is released by the caller
-        if document is None:
-            self._forget(job)
-        return document
+            return  # by `stop`: the job stays claimed and is released by the caller
+        with self._state:
+            if document is None:
+                self._claimed.pop(job.job_id, None)
+            else:
+                self._n_chars += document.n_chars
+                self._parsed.append(document)
+            self._state.notify_all()
 
     def _embed_all(self) -> None:
         while True:
@@ -198,7 +202,9 @@ class IngestRun:
                 document = self._embedded.popleft()
                 self._n_publishing += 1
             try:
-                self._publish(document)
+                if self._publisher.publish(document):
+                    self._n_published += 1
+                self._drop(document)
             finally:
                 with self._state:
                     self._n_publishing -= 1
@@ -246,37 +252,6 @@ class IngestRun:
                 if not self._catalog.documents.set_status(document.document_id, "embedding", progress, self._clock()):
                     self._drop(document)
 
-    def _publish(self, document: OpenDocument) -> None:
-        job_id, document_id = document.job.job_id, document.document_id
-        assert document.vectors is not None  # every passage has its vector
-        try:
-            self._catalog.documents.publish(
-                job_id,
-                document_id,
-                document.version,
-                document.parsed,
-                document.passages,
-                document.vectors,
-                self._embedder.name,
-                self._clock(),
-            )
-        except ConflictError:
-            _log.info("document_gone", document_id=document_id)
-        except HOLD_ERRORS:
-            raise
-        except Exception as error:
-            receipt = document.parsed.receipt
-            fail_unexpectedly(self._catalog, job_id, document_id, error, receipt, self._clock())
-        else:
-            _log.info("document_ready", document_id=document_id, n_passages=len(document.passages))
-            self._drop(document)
-            self._n_published += 1
-            self._indexes.catch_up()
-            if self._n_published % self._bounds.snapshot_documents == 0:
-                self._indexes.snapshot()
-            return
-        self._drop(document)
-
     def _drop(self, document: OpenDocument) -> None:
         """Hold this document no longer: it is published, failed or not wanted."""
         if document in self._open:
@@ -284,11 +259,6 @@ class IngestRun:
         with self._state:
             self._n_chars -= document.n_chars
             self._claimed.pop(document.job.job_id, None)
-            self._state.notify_all()
-
-    def _forget(self, job: Job) -> None:
-        with self._state:
-            self._claimed.pop(job.job_id, None)
             self._state.notify_all()
 
     # Conditions, asked with `_state` held

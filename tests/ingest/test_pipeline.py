@@ -43,6 +43,9 @@ class PlainParser:
         self.started = threading.Event()
         self.seen: list[str] = []
 
+    def layers(self) -> dict[str, bool]:
+        return {"none": False}
+
     def parse(
         self,
         path: Path,
@@ -369,6 +372,24 @@ def test_the_work_stays_within_its_bounds(world: World) -> None:
     assert world.ingestor(bounds=bounds).run_until_idle() == 30
     # Two readers may both see room for one more.
     assert 1 <= most[0] <= 4
+
+
+def test_what_was_in_work_when_the_process_died_is_done_alone(world: World) -> None:
+    ids = [world.upload(f"document number {n}", f"{n}.txt") for n in range(6)]
+    for _ in range(3):
+        assert world.catalog.jobs.claim(world.clock()) is not None
+    world.catalog.jobs.recover(world.clock())
+    running: list[int] = []
+
+    def count() -> None:
+        with world.catalog.database.read() as session:
+            found = session.connection().exec_driver_sql("SELECT count(*) FROM jobs WHERE status = 'running'")
+            running.append(found.scalar_one())
+
+    world.embedder.before_call = count
+    assert world.ingestor().run_until_idle() == 6
+    assert [world.status(document_id) for document_id in ids] == ["ready"] * 6
+    assert running[:3] == [1, 1, 1]
 
 
 def test_passages_longer_than_the_embedder_reads_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
