@@ -68,8 +68,8 @@ class TorchEmbedder:
         self._device = device
         self._batch_tokens = batch_tokens
         n_workers = device.n_threads if device.kind == "cpu" else 1
-        self._passage_pool = _start_pool(n_workers, "embed-passages", device)
-        self._query_pool = _start_pool(1, "embed-query", device)
+        self._passage_pool = _start_pool(n_workers, "embed-passages")
+        self._query_pool = _start_pool(1, "embed-query")
         self._queries: OrderedDict[str, FloatArray] = OrderedDict()
         self._queries_lock = threading.Lock()
 
@@ -230,17 +230,17 @@ def load_embedder(model_folder: Path, *, name: str, device: Device, batch_tokens
     )
 
 
-def _start_pool(n_workers: int, name: str, device: Device) -> ThreadPoolExecutor:
+def _start_pool(n_workers: int, name: str) -> ThreadPoolExecutor:
     """Threads that each use one core for a matrix product, all started before this returns."""
     import torch
 
+    before = torch.get_num_threads()
     pool = ThreadPoolExecutor(n_workers, name, initializer=torch.set_num_threads, initargs=(1,))
     everybody = threading.Barrier(n_workers)
     for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
         started.result()
-    if device.kind == "cpu":
-        # What a thread asks for is also what threads started later begin with: give the others their cores back.
-        torch.set_num_threads(device.n_threads)
+    # What one thread asks for is also what threads started later begin with: give those their cores back.
+    torch.set_num_threads(before)
     return pool
 
 
