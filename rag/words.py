@@ -23,7 +23,7 @@ _CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-
 _MARKS = _mark_ranges()
 _RAISED = "⁰¹²³⁴-⁹"  # of footnotes and powers: neither "end¹" nor "10⁶" is a word of its own
 _LETTER = rf"(?:[^\W_{_CJK}{_RAISED}]|[{_MARKS}])"
-_WORD = re.compile(rf"\d+(?:[.,'’]\d+)+(?!{_LETTER})|[{_CJK}]|{_LETTER}+(?:['’]{_LETTER}+)*")
+_WORD = re.compile(rf"\d+(?:[.,:'’]\d+)+(?!{_LETTER})|[{_CJK}]|{_LETTER}+(?:['’]{_LETTER}+)*")
 _COMMA_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?")
 _DOT_GROUPS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
@@ -54,7 +54,7 @@ _STOP_WORDS = _set(
 
 def words(text: str) -> tuple[Span, ...]:
     """Words and numbers in order: runs of letters and digits with inner apostrophes, numbers with inner separators
-    ("1,000.5"), and each Chinese or Japanese character by itself. Hyphens separate;
+    ("1,000.5", "10:30"), and each Chinese or Japanese character by itself. Hyphens separate;
     raised digits belong to no word.
     """
     return tuple(Span(start=match.start(), end=match.end()) for match in _WORD.finditer(text))

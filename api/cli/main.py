@@ -1,6 +1,7 @@
 """The command `citebound`: a table of subcommands, each loaded only when it is used."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def shadowed_package() -> str | None:
 
 def main() -> None:
     """Run the command line; every error is one line on stderr that says what to do."""
+    # OpenMP threads that spin while they wait take the cores from parsers and from each other: decoding on two shared
+    # cores fell from 25 to 1 token a second. Read once by the library when it loads, so it is set before anything.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     shadowed = shadowed_package()
     if shadowed:
         click.echo(

@@ -171,6 +171,7 @@ def test_long_runs_of_anything_end_soon(unit: str) -> None:
         ("snake_case 1970s", ["snake", "case", "1970s"]),
         ("1.2.3 and 5.", ["1.2.3", "and", "5"]),
         ("", []),
+        ("from 10:00 to 15:30, ratio 3:1", ["from", "10:00", "to", "15:30", "ratio", "3:1"]),
     ],
 )
 def test_words_have_exact_offsets(text: str, expected: list[str]) -> None:
