@@ -13,8 +13,8 @@ from rag.types import IdArray
 _TOKENIZER = "porter"  # English endings, over Unicode words without diacritics
 # Marks are part of a word, or Hindi would fall apart at its vowels.
 _TOKENIZER_ARGS = ("unicode61", "remove_diacritics", "2", "categories", "L* N* Co M*")
-# Removing a passage entry by entry costs as much as writing about 200 anew (docs/adr/0002-lexical-index.md).
-_REWRITE_SHARE = 1 / 200
+# Removing a passage entry by entry costs as much as writing about 100 anew (docs/adr/0002-lexical-index.md).
+_REWRITE_SHARE = 1 / 100
 
 
 class FtsTable:
@@ -44,10 +44,12 @@ class FtsTable:
         arguments = " ".join(f"'{argument}'" for argument in _TOKENIZER_ARGS)
         self._run(f'CREATE VIRTUAL TABLE {self._words} USING fts5(body, tokenize="{_TOKENIZER} {arguments}")')
         self._run(f"CREATE VIRTUAL TABLE vocabulary_{self.number} USING fts5vocab({self._words}, row)")
+        self._run(f"CREATE VIRTUAL TABLE occurrences_{self.number} USING fts5vocab({self._words}, instance)")
         self.set_secure(True)
 
     def drop(self) -> None:
         """Remove the table."""
+        self._run(f"DROP TABLE occurrences_{self.number}")
         self._run(f"DROP TABLE vocabulary_{self.number}")
         self._run(f"DROP TABLE {self._words}")
 
@@ -85,8 +87,9 @@ class FtsTable:
 
         FTS5 overwrites entries, but leaves the keys that lead to their pages.
         """
-        first = f"SELECT CAST(term AS BLOB) FROM vocabulary_{self.number} WHERE term >= CAST(? AS TEXT) LIMIT 1"
-        gone = sorted(term.encode() for term in removed if not self.count_with(term))
+        # Of occurrences the first is there at once; of the vocabulary all passages with the term would be counted.
+        first = f"SELECT CAST(term AS BLOB) FROM occurrences_{self.number} WHERE term >= CAST(? AS TEXT) LIMIT 1"
+        gone = sorted(term.encode() for term in removed)
         for (key,) in self._connection.execute(f"SELECT term FROM {self._words}_idx").fetchall():
             start = bytes(key)[1:]  # the byte before it says which index it is of
             place = bisect_left(gone, start)

@@ -14,7 +14,7 @@ from rag.errors import StorageError
 
 _log = structlog.get_logger(__name__)
 
-FILE_VERSION = 1  # of the tables and of what is put into them; another one in the file begins it again
+FILE_VERSION = 2  # of the tables and of what is put into them; another one in the file begins it again
 _BUSY_MILLISECONDS = 10_000
 _SCHEMA = """
 CREATE TABLE stamp (value INTEGER NOT NULL);

@@ -16,7 +16,7 @@ def indexes(library):
 
 @pytest.fixture
 def retriever(library, indexes):
-    return Retriever(library.catalog, indexes, library.embedder, Weights(dense=1.0, lexical=1.0))
+    return Retriever(library.catalog, indexes, library.embedder, Weights(dense=1.0, lexical=1.0, c=60.0))
 
 
 def search(retriever, query, k=5, collection="default", metadata_filter=None):
@@ -154,7 +154,10 @@ def test_a_source_without_weight_is_not_asked(library, indexes, monkeypatch):
     assert {hit.scores.lexical for hit in search(dense, "soup")} == {None}
 
 
-@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))])
+@pytest.mark.parametrize(
+    "weights",
+    [(0.0, 0.0, 60.0), (-1.0, 1.0, 60.0), (float("nan"), 1.0, 60.0), (1.0, float("inf"), 60.0), (1.0, 1.0, -1.0)],
+)
 def test_weights_that_rank_nothing_are_refused(weights):
-    with pytest.raises(ValueError, match="weights must be"):
-        Weights(dense=weights[0], lexical=weights[1])
+    with pytest.raises(ValueError, match="weights and c must be"):
+        Weights(dense=weights[0], lexical=weights[1], c=weights[2])
