@@ -1,0 +1,149 @@
+"""The command `citebound` as a person runs it: in a process of its own, with what needs no weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Runs the command with a data folder of its own; returns the finished process."""
+    environment = {
+        **os.environ,
+        "CITEBOUND_DATA_DIR": str(tmp_path / "data"),
+        "CITEBOUND_MODEL_CACHE": str(tmp_path / "models"),
+        "CITEBOUND_EMBEDDER": "hashing",
+        "CITEBOUND_DECODER": "scripted",
+        "CITEBOUND_SCRIPTED_REPLIES": '["Marta Lindner and Osman Yildiz founded the company in 1987."]',
+        "CITEBOUND_OFFLINE": "true",
+    }
+
+    def command(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from api.cli.main import main; main()", *arguments],
+            capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == expect, done.stderr
+        return done
+
+    return command
+
+
+def test_help_imports_nothing_heavy_and_shows_an_example() -> None:
+    script = (
+        "import sys\nfrom api.cli.main import cli\ncli.main(['--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'fastapi', 'sqlalchemy', 'pydantic', 'numpy', 'httpx', 'faiss'}\n"
+        "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Example:" in done.stdout and "citebound ask" in done.stdout
+
+
+def test_llm_types_import_no_torch() -> None:
+    script = "import sys, llm.types; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "ingest",
+        "list",
+        "delete",
+        "search",
+        "ask",
+        "models",
+        "keys",
+        "reindex",
+        "doctor",
+        "backup",
+        "restore",
+        "demo",
+    ],
+)
+def test_every_command_explains_itself(command: str) -> None:
+    from click.testing import CliRunner
+
+    from api.cli.main import cli
+
+    shown = CliRunner().invoke(cli, [command, "--help"])
+    assert shown.exit_code == 0
+    assert "Example:" in shown.output and f"citebound {command}" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["search", "x", "-k", "0"], "not in the range 1<=x<=100"),
+        (["ingest", "/no/such/file"], "does not exist"),
+        (["ingest"], "Missing argument"),
+        (["serve", "--port", "70000"], "not in the range"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_says_what_is_right(run, arguments: list[str], says: str) -> None:
+    done = run(*arguments, expect=2)
+    assert done.stdout == ""
+    assert says in done.stderr and done.stderr.startswith("citebound: ") and done.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_is_one_line(run, tmp_path: Path) -> None:
+    (tmp_path / "citebound.toml").write_text("prot = 8000\n")
+    done = run("list", expect=1)
+    assert done.stderr == "citebound: there is no setting named 'prot'; correct it in citebound.toml\n"
+
+
+def test_from_files_to_a_cited_answer_and_back_to_nothing(run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.pdf"
+    broken.write_bytes(b"%PDF-1.7 nothing more")
+    done = run(
+        "ingest", str(SAMPLES / "travel-policy.md"), str(SAMPLES / "employee-handbook.pdf"), str(broken), expect=1
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[1].split(",")[0].strip() for line in lines[:3]] == ["ready", "ready", "failed"]
+
+    rows = json.loads(run("list", "--json").stdout)["data"]
+    assert {row["name"]: row["status"] for row in rows} == {
+        "travel-policy.md": "ready", "employee-handbook.pdf": "ready", "broken.pdf": "failed",
+    }  # fmt: skip
+
+    hits = json.loads(run("search", "daily allowance Japan", "--json").stdout)["hits"]
+    assert "6,500 JPY" in hits[0]["text"]
+
+    asked = run("ask", "Who founded the company?")
+    assert "[1]" in asked.stdout and "employee-handbook.pdf, page 1" in asked.stdout
+    answer = json.loads(run("ask", "Who founded the company?", "--json").stdout)
+    assert answer["citations"][0]["page"] == {"start": 1, "end": 1}
+
+    assert json.loads(run("doctor", "--check", "--json").stdout)["check"]["ok"] is True
+    assert "passages indexed, 0 embedded again" in run("reindex").stdout
+
+    archive = tmp_path / "backup.tar"
+    run("backup", str(archive))
+    assert archive.stat().st_mode & 0o077 == 0
+    run("backup", str(archive), expect=2)
+    run("restore", str(archive), "--data-dir", str(tmp_path / "restored"))
+    restored = json.loads(run("list", "--json", "--data-dir", str(tmp_path / "restored")).stdout)["data"]
+    assert {row["document_id"] for row in restored} == {row["document_id"] for row in rows}
+    run("restore", str(archive), expect=1)
+
+    deleted = run("delete", *(row["document_id"] for row in rows)).stdout
+    assert deleted.count("0 remain") == 3
+    assert json.loads(run("search", "daily allowance Japan", "--json").stdout)["hits"] == []
+    assert "no document has that id" in run("delete", rows[0]["document_id"], expect=1).stderr
+
+
+def test_keys_are_shown_once_and_revoked(run) -> None:
+    made = json.loads(run("keys", "add", "--name", "laptop", "--json").stdout)
+    listed = run("keys", "list", "--json").stdout
+    assert made["key"] not in listed and made["key_id"] in listed
+    run("keys", "revoke", made["key_id"])
+    assert json.loads(run("keys", "list", "--json").stdout)["data"][0]["revoked_at"] is not None
