@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.errors import InvalidInputError
+from rag.errors import InvalidInputError, StorageError
 from rag.index import lexical
 from rag.index.lexical import LexicalIndex
 from rag.index.protocol import StampedTextIndex
@@ -328,7 +328,19 @@ def test_a_replaced_text_leaves_no_byte(index, tmp_path):
     assert b"qqvwx" not in every_byte(tmp_path)
 
 
-def test_readers_go_on_while_a_writer_writes(index):
+def test_a_full_disk_is_a_storage_error_and_nothing_is_kept(index):
+    index.add("default", LEAVE)
+    index._writer.pragma("max_page_count", index._writer.pragma("page_count") + 2)
+    with pytest.raises(StorageError, match="disk is full"), index.batch(seq=9):
+        index.remove(np.array([1]))
+        index.add("default", [(n, f"word{n} " * 500) for n in range(10, 60)])
+    assert (index.seq(), index.passage_ids().tolist()) == (0, [1, 2, 3, 4])
+    index._writer.pragma("max_page_count", 2**30)
+    index.add("default", [(10, "words")])
+    assert index.verify() == ()
+
+
+def test_readers_go_on_while_a_writer_writes(index, tmp_path):
     """Each batch holds one passage a writer's round; a reader must see whole rounds only."""
     failures: list[object] = []
     done = threading.Event()
@@ -357,6 +369,7 @@ def test_readers_go_on_while_a_writer_writes(index):
     assert failures == []
     assert len(index.passage_ids()) == 90
     assert index.seq() == 39
+    assert (tmp_path / "lexical.sqlite3-wal").stat().st_size == 0  # emptied although readers were at work
 
 
 @given(st.data())
