@@ -66,11 +66,11 @@ class IngestRun:
         with self._state:
             if document.status == "queued":
                 self._news += 1
+                self._state.notify_all()
             for job, cancelled in self._claimed.values():
                 gone = event.deleted or document.status == "cancelled" or document.version != job.version
                 if job.document_id == document.document_id and gone:
                     cancelled.set()
-            self._state.notify_all()
 
     def stop(self) -> None:
         """End after the present slice; what was claimed is given back."""
