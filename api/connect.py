@@ -33,7 +33,7 @@ def connect(settings: Settings, *, decoder: bool = False, wait_seconds: float = 
             yield client
         return
     own = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
-    with running(own, decoder=decoder) as service, client_for(service.address, service.token) as client:
+    with running(own, decoder=decoder, lazy=True) as service, client_for(service.address, service.token) as client:
         yield client
 
 

@@ -69,16 +69,19 @@ class Parts:
     indexes: Pending[Indexes]
     search: Pending[Search]
     decoder: Pending[Decoder]
-    load: Callable[["Parts", bool], None]  # fills the four above; the decoder only if asked to
+    load: Callable[["Parts"], None]  # fills the four above; called once, by `begin`
+    begun: threading.Lock  # locked once loading has begun
     reindex: Callable[["Parts"], int]  # see `Loader.reindex`
     now: Callable[[], datetime.datetime]
 
-    def start(self, *, decoder: bool = True) -> None:
-        """Load in a thread of its own; the ingest of what is queued begins once it can."""
-        threading.Thread(target=self.load, args=(self, decoder), name="loading", daemon=True).start()
+    def begin(self) -> None:
+        """Load what is loaded later, in a thread of its own, if that has not begun yet; ingest starts with it."""
+        if self.begun.acquire(blocking=False):
+            threading.Thread(target=self.load, args=(self,), name="loading", daemon=True).start()
 
     def not_ready(self) -> str | None:
         """Why questions cannot be taken yet; None once they can."""
+        self.begin()
         return self.indexes.missing or self.embedder.missing or self.search.missing or self.decoder.missing
 
     def retriever(self) -> Retriever:
@@ -87,10 +90,12 @@ class Parts:
         Raises:
             NotReadyError: it is not there yet.
         """
+        self.begin()
         return self.search.get().retriever
 
     def wake(self) -> None:
         """Tell the worker that the queue of jobs has changed."""
+        self.begin()
         search = self.search.peek()
         if search is not None:
             search.ingestor.wake()
@@ -104,6 +109,7 @@ class Parts:
             StorageError: the disk is failing; call again.
         """
         self.catalog.documents.get(document_id)
+        self.begin()
         self.indexes.wait(_PATIENCE_SECONDS)
         indexes = self.indexes.get()
         passage_ids = self.catalog.passages.ids_of_documents([document_id])
@@ -119,8 +125,10 @@ class Parts:
         """Whether files, rows, vectors and index entries agree, with the counts behind it.
 
         Raises:
-            NotReadyError: the indexes are not open yet.
+            NotReadyError: the indexes cannot be opened.
         """
+        self.begin()
+        self.indexes.wait()
         indexes = self.indexes.get().check()
         catalog = dataclasses.asdict(check_catalog(self.catalog))
         problems = [*catalog.pop("problems"), *indexes.problems]
@@ -130,6 +138,8 @@ class Parts:
     def stop(self) -> None:
         """Stop work in good order: loading, ingest, indexes with a snapshot. Catalog and folder are closed after."""
         self.stopping.set()
+        if not self.begun.locked():
+            return
         if not self.search.wait(_LAST_PATIENCE_SECONDS):
             _log.warning("stopped_while_loading")
         search, indexes = self.search.peek(), self.indexes.peek()

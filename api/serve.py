@@ -84,26 +84,30 @@ def serve(settings: Settings, *, on_started: Callable[[Running], None] = lambda 
         running = _announce(parts, listener)
         if not is_loopback(settings.host) and not parts.catalog.keys.any_active():
             _log.warning("no_key", hint="only this machine is answered until a key is made with citebound keys add")
-        parts.start()
+        parts.sandbox.start()
+        parts.begin()
         _server(parts, lambda: on_started(running)).run(sockets=[listener])
         _log.info("stopping")
 
 
 @contextmanager
-def running(settings: Settings, *, decoder: bool = True) -> Iterator[Running]:
+def running(settings: Settings, *, decoder: bool = True, lazy: bool = False) -> Iterator[Running]:
     """The service in threads of this process, for commands and tests; port 0 takes a free one.
 
     Args:
         settings: Everything else.
         decoder: False loads none: there is search and ingest, but no answers.
+        lazy: Load indexes and models with the first request that needs one, not at once.
 
     Raises:
         FolderOwnedError: another process owns the data folder; the message has its address.
         InvalidInputError: the address cannot be listened on.
     """
-    with _listen(settings) as listener, open_parts(settings) as parts:
+    with _listen(settings) as listener, open_parts(settings, decoder=decoder) as parts:
         here = _announce(parts, listener)
-        parts.start(decoder=decoder)
+        if not lazy:
+            parts.sandbox.start()
+            parts.begin()
         started = threading.Event()
         server = _server(parts, started.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)

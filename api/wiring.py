@@ -1,6 +1,7 @@
 """Chooses the concrete classes, once. Nothing here imports torch before a model is loaded."""
 
 import datetime
+import re
 import secrets
 import threading
 from collections.abc import Iterator
@@ -42,8 +43,9 @@ from rag.token_counter import WordCounter, load_token_counter, read_json
 
 _log = structlog.get_logger(__name__)
 
-HASHING = "hashing"
-SCRIPTED = "scripted"
+_HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
+_HASHING_DIMENSION = 64
+_SCRIPTED = "scripted"
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
 _STATUSES = ("queued", "parsing", "embedding", "ready", "failed", "cancelled")
@@ -76,21 +78,29 @@ class EmbedderChoice:
 
 
 class Loader:
-    """Makes what takes long, one after the other in a thread of its own: indexes, embedder, decoder."""
+    """Makes what takes long, one after the other in a thread of its own: indexes, embedder, decoder.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Which ones.
+        decoder: False leaves the decoder out.
+    """
+
+    def __init__(self, settings: Settings, *, decoder: bool) -> None:
         self._settings = settings
+        self._with_decoder = decoder
         self._models = ModelStore(settings.model_cache, offline=settings.offline)
         self._choice: EmbedderChoice | None = None
         self._device: Device | None = None
         self._reindexing = threading.Lock()
 
-    def load(self, parts: Parts, decoder: bool) -> None:
-        """Fill the pending values of `parts` in the order in which they are needed; the last only with `decoder`."""
-        self._load_search(parts)
-        if not decoder:
+    def load(self, parts: Parts) -> None:
+        """Fill the pending values of `parts` in the order in which they are needed."""
+        if not self._with_decoder:
             parts.decoder.leave_out("this service was started without a decoder")
-        elif parts.stopping.is_set():
+        self._load_search(parts)
+        if not self._with_decoder:
+            return
+        if parts.stopping.is_set():
             parts.decoder.give_up(_STOPPING)
         else:
             parts.decoder.make(lambda: self._load_decoder(self._settings.decoder))
@@ -104,6 +114,7 @@ class Loader:
         Raises:
             NotReadyError: the embedder or the indexes cannot be loaded; the message says why.
         """
+        parts.begin()
         parts.embedder.wait()
         embedder = parts.embedder.get()
         with self._reindexing:
@@ -166,15 +177,16 @@ class Loader:
 
     def _choose_embedder(self) -> EmbedderChoice:
         name = self._settings.embedder
-        if name == HASHING:
-            stub = HashingEmbedder()
+        hashing = _HASHING.fullmatch(name)
+        if hashing:
+            stub = HashingEmbedder(int(hashing[1] or _HASHING_DIMENSION))
             return EmbedderChoice(name=stub.name, dimension=stub.dimension, folder=None)
         model = self._models.resolve(name)
         dimension = int(read_json(model.folder / "config.json").get("hidden_size", 0))
         return EmbedderChoice(name=f"{model.name}@{model.sha256[:12]}", dimension=dimension, folder=model.folder)
 
     def _load_decoder(self, name: str) -> Decoder:
-        if name == SCRIPTED:
+        if name == _SCRIPTED:
             return ScriptedDecoder(self._settings.scripted_replies)
         model = self._models.resolve(name)
         device = self._probe()
@@ -192,8 +204,12 @@ class Loader:
 
 
 @contextmanager
-def open_parts(settings: Settings) -> Iterator[Parts]:
-    """Own the data folder, put its catalog in order, and make every part; models are loaded by `Parts.start`.
+def open_parts(settings: Settings, *, decoder: bool = True) -> Iterator[Parts]:
+    """Own the data folder, put its catalog in order, and make every part; models are loaded by `Parts.begin`.
+
+    Args:
+        settings: Everything else.
+        decoder: False never loads one: there is search and ingest, but no answers.
 
     Raises:
         FolderOwnedError: another process owns the folder; the message has its address.
@@ -206,7 +222,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
         stack.callback(catalog.close)
         started = catalog.start(utc_now())
         sandbox = stack.enter_context(Sandbox(settings.limits))
-        parts = _parts(settings, folder, catalog, sandbox)
+        parts = _parts(settings, folder, catalog, sandbox, Loader(settings, decoder=decoder))
         parts.page_images.sweep(lambda document_id: _is_known(catalog, document_id))
         for left_behind in folder.cache_path.glob(f"{BACKUP_PREFIX}*"):
             left_behind.unlink()
@@ -215,8 +231,8 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
         yield parts
 
 
-def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox) -> Parts:
-    token, loader = secrets.token_urlsafe(32), Loader(settings)
+def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox, loader: Loader) -> Parts:
+    token = secrets.token_urlsafe(32)
     threshold = settings.attribution_threshold
     return Parts(
         settings=settings,
@@ -252,6 +268,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
         search=Pending("the search"),
         decoder=Pending("the decoder"),
         load=loader.load,
+        begun=threading.Lock(),
         reindex=loader.reindex,
         now=utc_now,
     )

@@ -51,10 +51,9 @@ def test_the_store_works_while_a_model_is_missing(make_settings: Any, tmp_path: 
         assert http.get(f"/v1/documents/{document_id}/content").content == b"Some text of a file."
         for path, body in (("/v1/search", {"query": "a"}), ("/v1/ask", {"question": "a"})):
             assert http.post(path, json=body).json()["code"] == "not_ready"
-    with running(settings.model_copy(update={"embedder": "hashing"})) as service:
-        with httpx.Client(base_url=service.address, timeout=60.0) as http:
-            ready_document = _wait(http, document_id)
-            assert ready_document["status"] == "ready"
+    hashing = settings.model_copy(update={"embedder": "hashing"})
+    with running(hashing) as service, httpx.Client(base_url=service.address, timeout=60.0) as http:
+        assert _wait(http, document_id)["status"] == "ready"
 
 
 def _wait(http: httpx.Client, document_id: str) -> dict[str, Any]:
@@ -80,11 +79,10 @@ def test_a_backup_is_restored_with_its_keys_and_answers(
     shutil.rmtree(fresh.data_dir)
     counts = restore_archive(fresh, archive)
     assert (counts["documents"], counts["files"], counts["passages"]) == (1, 1, document["n_passages"])
-    with running(fresh) as service:
-        with httpx.Client(base_url=service.address, headers={"Authorization": f"Bearer {key}"}, timeout=60.0) as http:
-            ready(http)
-            assert http.get(f"/v1/documents/{document['document_id']}").json() == document
-            assert http.post("/v1/search", json=SEARCH).json()["hits"]
+    with running(fresh) as service, client_for(service.address, key) as http:
+        ready(http)
+        assert http.get(f"/v1/documents/{document['document_id']}").json() == document
+        assert http.post("/v1/search", json=SEARCH).json()["hits"]
 
 
 def test_reindex_embeds_again_only_for_another_embedder(
@@ -99,3 +97,33 @@ def test_reindex_embeds_again_only_for_another_embedder(
         assert (done["n_passages"], done["n_embedded"]) == (document["n_passages"], 0)
         assert owner.post("/v1/search", json=SEARCH).json()["hits"] == hits
         assert owner.get("/v1/admin/check").json()["ok"] is True
+
+
+def test_another_embedder_is_noticed_and_reindex_mends_it(
+    make_settings: Any, ready: Any, upload: Upload, handbook: str
+) -> None:
+    settings = make_settings()
+    with running(settings) as service, httpx.Client(base_url=service.address, timeout=60.0) as http:
+        ready(http)
+        document = upload(http, "kept.md", handbook, collection="kept")
+        text = http.get(f"/v1/documents/{document['document_id']}/text").text
+    other = settings.model_copy(update={"embedder": "hashing-32"})
+    with running(other) as service, client_for(service.address, service.token) as owner:
+        service.parts.search.wait(30)
+        not_ready = owner.get("/readyz")
+        assert not_ready.status_code == 503
+        assert "citebound reindex" in not_ready.json()["detail"]
+        refused = owner.post("/v1/search", json=SEARCH)
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert owner.get(f"/v1/documents/{document['document_id']}/text").text == text
+        done = owner.post("/v1/admin/reindex").json()
+        assert (done["n_embedded"], done["embedder"]) == (document["n_passages"], "hashing-32")
+        assert owner.get("/readyz").status_code == 200
+        assert owner.post("/v1/search", json=SEARCH).json()["hits"]
+        assert owner.get("/v1/admin/check").json()["ok"] is True
+
+
+def test_a_command_that_reads_the_catalog_loads_nothing(make_settings: Any) -> None:
+    with running(make_settings(), lazy=True) as service, httpx.Client(base_url=service.address) as http:
+        assert http.get("/v1/documents").status_code == 200
+        assert not service.parts.begun.locked()
