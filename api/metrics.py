@@ -40,7 +40,14 @@ class _Catalog(Collector):
 class Metrics:
     """Every figure of one service, in a registry of its own."""
 
-    def __init__(self, *, documents: Counts, passages: Callable[[], int], jobs: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        documents: Counts,
+        passages: Callable[[], int],
+        jobs: Callable[[], int],
+        questions: Callable[[], float],
+    ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Catalog(documents, passages, jobs))
         self._requests = Counter(
@@ -53,9 +60,9 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=self.registry,
         )
-        self.questions = Gauge(
+        Gauge(
             "citebound_questions_inside", "Questions being answered or waiting.", registry=self.registry
-        )
+        ).set_function(questions)
         self._answers = Counter(
             "citebound_answers", "Answers by mode and outcome.", ["mode", "outcome"], registry=self.registry
         )

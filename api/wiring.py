@@ -234,6 +234,7 @@ def open_parts(settings: Settings, *, decoder: bool = True) -> Iterator[Parts]:
 def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox, loader: Loader) -> Parts:
     token = secrets.token_urlsafe(32)
     threshold = settings.attribution_threshold
+    questions = Admission("questions", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=2.0)
     return Parts(
         settings=settings,
         folder=folder,
@@ -253,8 +254,9 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
             documents=lambda: {s: catalog.documents.list(status=s, limit=1)[2] for s in _STATUSES},
             passages=catalog.passages.count,
             jobs=catalog.jobs.n_queued,
+            questions=lambda: questions.n_inside,
         ),
-        questions=Admission("questions", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=2.0),
+        questions=questions,
         event_streams=Admission(
             "event streams", max_running=settings.max_event_streams, max_waiting=0, usual_seconds=10.0
         ),

@@ -39,6 +39,7 @@ _DOCS_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Citebound API</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
@@ -115,4 +116,7 @@ def docs_file(name: str) -> Response:
 @router.get("/openapi.json")
 def openapi(request: Request) -> JSONResponse:
     """The description of every route."""
-    return JSONResponse(restore_nulls(request.app.openapi()))
+    described = restore_nulls(request.app.openapi())
+    described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    described["security"] = [{"key": []}, {}]  # none is needed where none is configured
+    return JSONResponse(described)
