@@ -9,10 +9,6 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from rag.index.faiss import FaissIndex
-from rag.index.lexical import LexicalIndex
-from rag.index.sync import Indexes
-from rag.retrieve import Retriever, Weights
 
 from ingest.limits import Limits
 from ingest.pipeline import Ingestor
@@ -27,6 +23,10 @@ from rag.catalog.folder import DataFolder
 from rag.catalog.restore import restore_backup
 from rag.errors import ConflictError, DuplicateError, NotFoundError
 from rag.hashing_embedder import HashingEmbedder
+from rag.index.faiss import FaissIndex
+from rag.index.lexical import LexicalIndex
+from rag.index.sync import Indexes
+from rag.retrieve import Retriever, Weights
 from rag.token_counter import WordCounter
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -16,7 +16,6 @@ from api.cli.client import client_of
 def reindex(as_json: bool, data_dir: Path | None) -> None:
     """Rebuild every index from the catalog; embeds again only where the embedder has changed."""
     with client_of(data_dir) as client:
-        client.wait_until_ready()
         done = client.call("POST", "/v1/admin/reindex")
     if as_json:
         click.echo(json.dumps(done))

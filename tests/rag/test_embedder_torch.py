@@ -1,6 +1,7 @@
 """The torch embedder against sentence-transformers over the same weights, tiny ones and the default ones."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,6 +239,8 @@ def default_folder() -> Path:
     try:
         return store.resolve("all-MiniLM-L6-v2").folder
     except ModelNotFoundError as error:
+        if os.environ.get("CI"):
+            raise
         pytest.skip(str(error))
 
 
