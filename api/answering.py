@@ -23,6 +23,7 @@ from rag.boxes import PageLocator
 from rag.catalog.answer_json import citation_to_json, claim_to_json, hit_to_json
 from rag.catalog.ids import random_id
 from rag.errors import CiteboundError, ConflictError, NotFoundError
+from rag.filters import parse_filter
 from rag.prompt_passage import Evidence
 from rag.retrieve import Retriever
 
@@ -58,9 +59,11 @@ class Question:
     Raises:
         NotReadyError: retriever or decoder are not loaded.
         ModelNotFoundError: the request names a model that is not the one that is loaded.
+        InvalidFilterError: the filter does not parse.
     """
 
     def __init__(self, wanted: AskIn, parts: Parts) -> None:
+        parse_filter(wanted.filter)  # now, while the status can still say so: a stream has sent its 200
         self._parts = parts
         self._request = ask_request(wanted, parts)
         self._retriever: Retriever = parts.retriever()

@@ -3,6 +3,8 @@
 from typing import Annotated, cast
 
 from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from api.parts import Parts
@@ -28,7 +30,18 @@ def with_owner_token(request: Request) -> None:
     parts_of(request).gate.check_owner(request)
 
 
+async def with_known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route has not: a misspelt `collection` would list every document."""
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = {field.alias for field in route.dependant.query_params}
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown])
+
+
 PartsDep = Annotated[Parts, Depends(parts_of)]
 WithKey = Depends(with_key)
+WithKnownParameters = Depends(with_known_parameters)
 WithoutKey = Depends(without_key)
 WithOwnerToken = Depends(with_owner_token)

@@ -29,7 +29,7 @@ def add(name: str, as_json: bool, data_dir: Path | None) -> None:
         click.echo(f"this is key {made['key_id']} ({name}); it cannot be shown again", err=True)
 
 
-@keys.command("list")
+@keys.command("list", epilog="\b\nExample:\n  citebound keys list --json")
 @options.as_json
 @options.data_dir
 def list_keys(as_json: bool, data_dir: Path | None) -> None:

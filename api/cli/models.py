@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from llm.sources import ModelStore, Step
 
 
-def _store() -> "ModelStore":
+def _store(data_dir: Path | None) -> "ModelStore":
     from api.settings import load_settings
     from llm.sources import ModelStore
 
-    settings = load_settings()
+    settings = load_settings(data_dir=data_dir)
     return ModelStore(settings.model_cache, offline=settings.offline)
 
 
@@ -44,11 +44,12 @@ def models() -> None:
     """Models by name, pinned by SHA-256, in one cache folder."""
 
 
-@models.command("list")
+@models.command("list", epilog="\b\nExample:\n  citebound models list --json")
 @options.as_json
-def list_models(as_json: bool) -> None:
+@options.data_dir
+def list_models(as_json: bool, data_dir: Path | None) -> None:
     """Every known model and whether it is here."""
-    entries = _store().list()
+    entries = _store(data_dir).list()
     if as_json:
         rows = [
             {"name": e.name, "kind": e.kind, "installed": e.installed, "n_bytes": e.n_bytes, "licence": e.licence}
@@ -63,9 +64,10 @@ def list_models(as_json: bool) -> None:
 
 @models.command("pull", epilog="\b\nExample:\n  citebound models pull all-MiniLM-L6-v2")
 @click.argument("names", nargs=-1, required=True)
-def pull(names: tuple[str, ...]) -> None:
+@options.data_dir
+def pull(names: tuple[str, ...], data_dir: Path | None) -> None:
     """Get models; what is here already is only checked."""
-    store = _store()
+    store = _store(data_dir)
     for name in names:
         model = store.pull(name, progress())
         click.echo(f"{model.name}: {model.folder}")
@@ -73,11 +75,12 @@ def pull(names: tuple[str, ...]) -> None:
 
 @models.command("info", epilog="\b\nExample:\n  citebound models info all-MiniLM-L6-v2")
 @click.argument("name")
-def info(name: str) -> None:
+@options.data_dir
+def info(name: str, data_dir: Path | None) -> None:
     """What is known of one model, as JSON."""
     from dataclasses import asdict
 
-    click.echo(json.dumps(asdict(_store().info(name)), default=_plain, indent=2))
+    click.echo(json.dumps(asdict(_store(data_dir).info(name)), default=_plain, indent=2))
 
 
 def _plain(value: object) -> str:
@@ -86,7 +89,8 @@ def _plain(value: object) -> str:
 
 @models.command("convert", epilog="\b\nExample:\n  citebound models convert path/to/model.gguf")
 @click.argument("name")
-def convert(name: str) -> None:
+@options.data_dir
+def convert(name: str, data_dir: Path | None) -> None:
     """Convert a GGUF to safetensors now instead of at first use."""
-    model = _store().convert(name, progress())
+    model = _store(data_dir).convert(name, progress())
     click.echo(f"{model.name}: {model.folder}")

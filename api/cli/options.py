@@ -25,6 +25,13 @@ def collection(function: F) -> F:
     )
 
 
+def k(function: F) -> F:
+    """`-k`; where it is left out, the service's setting decides."""
+    return click.option(
+        "-k", "k", type=click.IntRange(1, 100), help="How many passages to find (default: CITEBOUND_K, or 8)."
+    )(function)
+
+
 def as_json(function: F) -> F:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)

@@ -23,17 +23,21 @@ def _tell(reason: str) -> None:
     click.echo(f"\r{reason[:100]:<100}\r", nl=False, err=True)
 
 
+def _depth(k: int | None) -> dict[str, int]:
+    return {} if k is None else {"k": k}
+
+
 @click.command(epilog='\b\nExample:\n  citebound search "parental leave" -k 3')
 @click.argument("query")
-@click.option("-k", "k", type=click.IntRange(1, 100), default=8, show_default=True, help="How many passages.")
+@options.k
 @options.collection
 @options.as_json
 @options.data_dir
-def search(query: str, k: int, collection: str, as_json: bool, data_dir: Path | None) -> None:
+def search(query: str, k: int | None, collection: str, as_json: bool, data_dir: Path | None) -> None:
     """Find passages, best first; no answer is written."""
     with client_of(data_dir) as client:
         client.wait_until_ready(_tell)
-        found = client.call("POST", "/v1/search", json={"query": query, "k": k, "collection": collection})
+        found = client.call("POST", "/v1/search", json={"query": query, "collection": collection, **_depth(k)})
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -68,15 +72,15 @@ def stream_to_terminal(client: Client, body: dict[str, Any]) -> dict[str, Any]:
 
 @click.command(epilog='\b\nExample:\n  citebound ask "How many days of leave do I have?" --collection hr')
 @click.argument("question")
-@click.option("-k", "k", type=click.IntRange(1, 100), default=8, show_default=True, help="How many passages to find.")
+@options.k
 @options.collection
 @click.option("--closed-book", is_flag=True, help="Answer without the documents.")
 @options.as_json
 @options.data_dir
-def ask(question: str, k: int, collection: str, closed_book: bool, as_json: bool, data_dir: Path | None) -> None:
+def ask(question: str, k: int | None, collection: str, closed_book: bool, as_json: bool, data_dir: Path | None) -> None:
     """Ask; the draft streams to stderr, the checked answer and its sources go to stdout."""
     mode = "closed_book" if closed_book else "grounded"
-    body = {"question": question, "k": k, "collection": collection, "mode": mode}
+    body = {"question": question, "collection": collection, "mode": mode, **_depth(k)}
     with client_of(data_dir, decoder=True) as client:
         client.wait_until_ready(_tell)
         answer = client.call("POST", "/v1/ask", json=body) if as_json else stream_to_terminal(client, body)

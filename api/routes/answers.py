@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.answering import Question
 from api.bounded_route import BoundedRoute
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, WithKnownParameters
 from api.errors import respond
 from api.routes import examples
 from api.routes.openapi import answers, body
@@ -17,7 +17,9 @@ from api.schemas.requests import AskIn
 from api.sse import EventStream, until_hang_up
 from llm.errors import CancelledError
 
-router = APIRouter(prefix="/v1", tags=["Search and answers"], dependencies=[WithKey], route_class=BoundedRoute)
+router = APIRouter(
+    prefix="/v1", tags=["Search and answers"], dependencies=[WithKey, WithKnownParameters], route_class=BoundedRoute
+)
 
 _STOP_SECONDS = 2.0  # within which a question that was told to stop has stopped
 

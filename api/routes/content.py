@@ -6,14 +6,16 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, WithKnownParameters
 from api.routes import examples
 from api.routes.openapi import answers
 from api.schemas.documents import PageOut, PassagesOut, passages_to_json
 from api.schemas.fields import Identifier, Whole
 from rag.errors import NotFoundError
 
-router = APIRouter(prefix="/v1/documents/{document_id}", tags=["Documents"], dependencies=[WithKey])
+router = APIRouter(
+    prefix="/v1/documents/{document_id}", tags=["Documents"], dependencies=[WithKey, WithKnownParameters]
+)
 
 MAX_NUMBER = 1_000_000
 Version = Annotated[

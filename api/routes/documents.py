@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, WithKnownParameters
 from api.errors import ProblemResponse
 from api.routes import examples
 from api.routes.openapi import answers
@@ -27,7 +27,7 @@ from api.schemas.fields import CollectionName, Identifier, Text, Whole
 from api.uploads import refusal
 from rag.catalog.documents import Registration
 
-router = APIRouter(prefix="/v1", tags=["Documents"], dependencies=[WithKey])
+router = APIRouter(prefix="/v1", tags=["Documents"], dependencies=[WithKey, WithKnownParameters])
 
 
 def queued_to_json(registration: Registration) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query
 
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, WithKnownParameters
 from api.parts import Parts
 from api.routes import examples
 from api.routes.openapi import answers
@@ -18,7 +18,7 @@ from rag.catalog.events import DocumentEvent
 from rag.errors import NotFoundError
 from rag.types import Document
 
-router = APIRouter(prefix="/v1", tags=["Documents"], dependencies=[WithKey])
+router = APIRouter(prefix="/v1", tags=["Documents"], dependencies=[WithKey, WithKnownParameters])
 
 
 @router.get(

@@ -6,14 +6,16 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from api.bounded_route import BoundedRoute
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, WithKnownParameters
 from api.routes import examples
 from api.routes.openapi import answers, body
 from api.schemas.answers import SearchOut
 from api.schemas.requests import SearchIn
 from rag.catalog.answer_json import hit_to_json
 
-router = APIRouter(prefix="/v1", tags=["Search and answers"], dependencies=[WithKey], route_class=BoundedRoute)
+router = APIRouter(
+    prefix="/v1", tags=["Search and answers"], dependencies=[WithKey, WithKnownParameters], route_class=BoundedRoute
+)
 
 
 @router.post(

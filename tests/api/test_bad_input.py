@@ -81,6 +81,35 @@ def test_filters_that_do_not_parse(client: httpx.Client, wrong: dict[str, Any]) 
     assert (answer.status_code, problem(answer)["code"]) == (422, "invalid_filter")
 
 
+@pytest.mark.parametrize(
+    "fields", [{"stream": True}, {"mode": "closed_book"}, {"evidence": [{"id": "a", "text": "b"}]}]
+)
+def test_a_question_whose_filter_does_not_parse_is_refused_before_any_stream(
+    client: httpx.Client, fields: dict[str, Any]
+) -> None:
+    answer = client.post("/v1/ask", json={"question": "What?", "filter": {"$like": 1}, **fields})
+    assert (answer.status_code, problem(answer)["code"]) == (422, "invalid_filter")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/documents?collecton=a&limit=5"),
+        ("GET", "/v1/documents/doc_1/text?collecton=2"),
+        ("GET", "/v1/events?collecton=a"),
+        ("DELETE", "/v1/documents/doc_1?collecton=a"),
+        ("GET", "/v1/answers/ans_1?collecton=a"),
+        ("POST", "/v1/documents?collecton=a"),
+        ("POST", "/v1/search?collecton=a"),
+    ],
+)
+def test_an_unknown_parameter_is_refused_and_named(client: httpx.Client, method: str, path: str) -> None:
+    answer = client.request(method, path, json={"query": "a"} if method == "POST" else None)
+    body = problem(answer)
+    assert (answer.status_code, body["code"]) == (422, "invalid")
+    assert body["errors"] == [{"field": "collecton", "message": "collecton is not a field of this request"}]
+
+
 def test_a_body_of_another_type(client: httpx.Client) -> None:
     answer = client.post("/v1/search", content=b'{"query": "a"}', headers={"Content-Type": "text/plain"})
     assert (answer.status_code, problem(answer)["code"]) == (415, "unsupported_media_type")

@@ -80,6 +80,35 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["models", name] for name in ("list", "pull", "info", "convert")),
+        *(["keys", name] for name in ("add", "list", "revoke")),
+        *([name] for name in ("serve", "ingest", "list", "delete", "search", "ask")),
+        *([name] for name in ("reindex", "doctor", "backup", "restore")),
+    ],
+    ids=" ".join,
+)
+def test_every_command_takes_a_data_folder_and_shows_an_example(arguments: list[str]) -> None:
+    from click.testing import CliRunner
+
+    from api.cli.main import cli
+
+    shown = CliRunner().invoke(cli, [*arguments, "--help"]).output
+    assert "--data-dir" in shown and f"citebound {' '.join(arguments)}" in shown.partition("Example:")[2]
+
+
+def test_the_setting_k_holds_where_no_flag_is_given(run, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"Otter number {number} sleeps.")
+    run("ingest", *(str(tmp_path / f"{number}.txt") for number in range(3)))
+    (tmp_path / "citebound.toml").write_text("k = 2\n")
+    assert len(json.loads(run("search", "otter", "--json").stdout)["hits"]) == 2
+    assert len(json.loads(run("ask", "Where is the otter?", "--json").stdout)["retrieved"]) == 2
+    assert len(json.loads(run("search", "otter", "-k", "1", "--json").stdout)["hits"]) == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["bogus"], "No such command 'bogus'"),
