@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest import cage, wire
+from ingest.detect import CSV, MARKDOWN, PLAIN, detect_media_type
 from ingest.limits import Limits
 from rag.errors import CiteboundError, DocumentError
 
 LENGTH = struct.Struct("<I")
+REPLY_LENGTH = struct.Struct("<Q")  # before each reply of a child that reads several files
+
+_SHARED_TYPES = frozenset((MARKDOWN, CSV, PLAIN))
 
 # The loaders, and what they or their libraries import only on first use.
 _PRELOADED = (
@@ -54,6 +58,9 @@ def answer(link: socket.socket, surroundings: Surroundings) -> None:
     """Serve the one request that waits on `link`: a length-prefixed JSON object and, with it, the file."""
     request, file = _receive(link)
     limits = Limits(**request["limits"])
+    if request["op"] == "parse_shared":
+        _answer_many(link, request, file, limits, surroundings)
+        return
     seconds = limits.render_seconds if request["op"] == "render" else limits.cpu_seconds
     layers = cage.apply(
         memory_bytes=limits.memory_bytes,
@@ -73,6 +80,43 @@ def answer(link: socket.socket, surroundings: Surroundings) -> None:
         pieces = [wire.frame(_error(error.code, str(error)))]
     for piece in pieces:
         _write(link, piece)
+
+
+def _answer_many(
+    link: socket.socket, request: dict[str, Any], file: int | None, limits: Limits, surroundings: Surroundings
+) -> None:
+    """Serve requests for small text files until the other side hangs up; see `ingest.shared_child`.
+
+    The files are in memory and need no permission of the file system; there is none beside Python's own libraries.
+    """
+    cage.apply(
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        readable_folders=surroundings.libraries,
+        parent_pid=surroundings.pid,
+    )
+    while file is not None:
+        reply = b"".join(_parse_text(request, Path(f"/proc/self/fd/{file}"), limits))
+        _write(link, REPLY_LENGTH.pack(len(reply)))
+        _write(link, reply)
+        os.close(file)
+        try:
+            request, file = _receive(link)
+        except EOFError:
+            return
+
+
+def _parse_text(request: Mapping[str, Any], path: Path, limits: Limits) -> Iterable[bytes]:
+    """The parsed file, or a reply of kind `alone`: then it is read again in a child of its own."""
+    from ingest.load import load
+
+    name, media_type = request["name"], request["media_type"]
+    try:
+        if detect_media_type(path, name, media_type) in _SHARED_TYPES:
+            return list(wire.encode_parsed(load(path, name=name, media_type=media_type, password=None, limits=limits)))
+    except (CiteboundError, MemoryError):
+        pass
+    return [wire.frame({"kind": "alone"})]
 
 
 def _work(request: Mapping[str, Any], file: int | None, limits: Limits, layers: Mapping[str, bool]) -> Iterable[bytes]:

@@ -95,14 +95,23 @@ class Child:
         self._link = link
         self._status = status
 
+    @property
+    def link(self) -> socket.socket:
+        """Where it answers."""
+        return self._link
+
+    def close(self) -> None:
+        """Hang up; a child that still runs is killed."""
+        self._link.close()
+        self._status.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._link.close()
-        self._status.close()
+        self.close()
 
     def send(self, message: bytes, file: int | None) -> None:
         """Send the request and the open file."""
@@ -120,7 +129,7 @@ class Child:
         """Everything the child writes until it closes its end."""
         deadline = time.monotonic() + wall_seconds
         reply = bytearray()
-        while _readable(self._link, deadline, cancel):
+        while readable(self._link, deadline, cancel):
             try:
                 piece = self._link.recv(MIB)
             except ConnectionResetError:  # it ended without reading its whole request
@@ -137,7 +146,7 @@ class Child:
 
     def _judge_end(self, limits: Limits) -> None:
         """Raise what the way the child ended means."""
-        if not _readable(self._status, time.monotonic() + _STATUS_GRACE_SECONDS, None):
+        if not readable(self._status, time.monotonic() + _STATUS_GRACE_SECONDS, None):
             raise DocumentError("parser_crashed", "The parser did not end; try the file again.")
         record = self._status.recv(STATUS.size)
         if len(record) < STATUS.size:
@@ -157,7 +166,7 @@ class Child:
         raise DocumentError("parser_crashed", "The parser crashed over this file; open it elsewhere and save it again.")
 
 
-def _readable(channel: socket.socket, deadline: float, cancel: Callable[[], bool] | None) -> bool:
+def readable(channel: socket.socket, deadline: float, cancel: Callable[[], bool] | None) -> bool:
     """Wait until `channel` has something; False once the deadline has passed."""
     poll = select.poll()
     poll.register(channel, select.POLLIN)

@@ -1,7 +1,7 @@
-"""Makes embedded documents searchable, one transaction each, and brings the indexes up to them."""
+"""Makes embedded documents searchable, each in one transaction, and brings the indexes up to them."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -52,14 +52,30 @@ class Publisher:
         self._snapshot_documents = snapshot_documents
         self._n_published = 0
 
-    def publish(self, document: OpenDocument) -> bool:
-        """Make a document searchable; False where it is no longer wanted or was refused, which is recorded.
+    def publish(self, documents: Sequence[OpenDocument]) -> int:
+        """Make documents searchable in one transaction, each of them whole or not at all.
+
+        One that is no longer wanted, or that is refused for a fault of its own (which is recorded), is left out.
+
+        Returns:
+            How many became ready.
 
         Raises:
-            StorageError, IndexMismatchError: nothing to do with the document. It may be published already, with the
-                indexes behind; the next catch-up mends that.
-            ValueError: a passage of the document has no vector.
+            StorageError, IndexMismatchError: nothing to do with a document, and none of them was published; or all
+                were, with the indexes behind, which the next catch-up mends.
+            ValueError: a passage of a document has no vector.
         """
+        with self._catalog.database.write():
+            ready = [document for document in documents if self._commit(document)]
+        for document in ready:
+            _log.info("document_ready", document_id=document.document_id, n_passages=len(document.passages))
+        self._indexes.catch_up()
+        before, self._n_published = self._n_published, self._n_published + len(ready)
+        if before // self._snapshot_documents != self._n_published // self._snapshot_documents:
+            self._indexes.snapshot()
+        return len(ready)
+
+    def _commit(self, document: OpenDocument) -> bool:
         if document.vectors is None or not document.is_embedded:
             raise ValueError("a document can be published only once every passage has its vector")
         job_id, document_id, parsed = document.job.job_id, document.document_id, document.parsed
@@ -82,9 +98,4 @@ class Publisher:
         except Exception as error:
             fail_unexpectedly(self._catalog, job_id, document_id, error, parsed.receipt, self._clock())
             return False
-        _log.info("document_ready", document_id=document_id, n_passages=len(document.passages))
-        self._indexes.catch_up()
-        self._n_published += 1
-        if self._n_published % self._snapshot_documents == 0:
-            self._indexes.snapshot()
         return True

@@ -58,6 +58,15 @@ class Reader:
         self._counter = counter
         self._clock = clock
 
+    def claim(self) -> Job | None:
+        """The oldest queued job, its document shown as `parsing`; None where nothing waits."""
+        now = self._clock()
+        with self._catalog.database.write(durable=False):
+            job = self._catalog.jobs.claim(now)
+            if job is not None and job.document_id is not None:
+                self._catalog.documents.set_status(job.document_id, "parsing", 0.0, now)
+        return job
+
     def read(self, job: Job, cancelled: threading.Event, is_stopping: Callable[[], bool]) -> OpenDocument | None:
         """The document of a job, ready for the embedder.
 
@@ -82,8 +91,6 @@ class Reader:
             if not passages:
                 raise DocumentError("no_text", "no text came out of this file; upload one that has text")
             parsed = dataclasses.replace(parsed, receipt=self._count_truncated(receipt, passages))
-            if not self._catalog.documents.set_status(job.document_id, "embedding", PARSED_PROGRESS, self._clock()):
-                return None
             return OpenDocument(
                 job=job,
                 document_id=job.document_id,
@@ -117,8 +124,6 @@ class Reader:
         """The parsed file; None where nobody wants that version any more."""
         document = self._catalog.documents.get(document_id)
         if document.version != version or document.status not in ("queued", "parsing", "embedding"):
-            return None
-        if not self._catalog.documents.set_status(document_id, "parsing", 0.0, self._clock()):
             return None
         with file_faults():
             return self._parser.parse(

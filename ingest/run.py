@@ -22,6 +22,7 @@ from rag.catalog.jobs import Job
 from rag.embed import Embedder
 
 _REPORT_SECONDS = 0.5  # between two written states of progress of one document
+_MAX_A_COMMIT = 16  # documents; others that write wait for it
 _MAX_UNPUBLISHED = 64  # documents; the embedder waits for a disk that is slower than that
 
 
@@ -139,7 +140,7 @@ class IngestRun:
 
     def _read_next(self, news: int) -> None:
         with self._claim_lock:
-            job = self._catalog.jobs.claim(self._clock())
+            job = self._reader.claim()
             if job is None:
                 with self._state:
                     self._news_at_empty = max(self._news_at_empty, news)
@@ -199,12 +200,13 @@ class IngestRun:
                 self._state.wait_for(lambda: self._stopping or self._embedded)
                 if not self._embedded or self._error is not None:
                     return
-                document = self._embedded.popleft()
+                # Small documents share a commit, which costs more than they do.
+                documents = [self._embedded.popleft() for _ in range(min(len(self._embedded), _MAX_A_COMMIT))]
                 self._n_publishing += 1
             try:
-                if self._publisher.publish(document):
-                    self._n_published += 1
-                self._drop(document)
+                self._n_published += self._publisher.publish(documents)
+                for document in documents:
+                    self._drop(document)
             finally:
                 with self._state:
                     self._n_publishing -= 1

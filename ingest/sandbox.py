@@ -8,7 +8,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from ingest import wire
 from ingest.children import CANCEL_POLL_SECONDS, ParseCancelledError, Zygote, ZygoteDiedError, stop_if_cancelled
 from ingest.limits import Limits
 from ingest.postconditions import check_parsed
+from ingest.shared_child import SharedChildren, may_share, parsed_reply
 from rag.errors import CiteboundError, ConflictError, DocumentError, NoPagesError, NotFoundError
 from rag.normalize import normalize
 from rag.types import ParsedDocument
@@ -57,6 +59,7 @@ class Sandbox:
         self._slots = threading.BoundedSemaphore(self.limits.max_parallel)
         self._lock = threading.Lock()
         self._zygote: Zygote | None = None
+        self._shared: tuple[Zygote, SharedChildren] | None = None
         self._closed = False
 
     def parse(
@@ -82,6 +85,9 @@ class Sandbox:
             ParseCancelledError: `cancel` said so.
             FileNotFoundError: there is no such file.
         """
+        shared = self._parse_shared(path, name, media_type, cancel) if may_share(path, name, password) else None
+        if shared is not None:
+            return shared
         request = {"op": "parse", "name": name, "media_type": media_type, "password": password, "path": str(path)}
         header, body = self._request(request, path, self.limits.wall_seconds, cancel)
         _expect(header, "parsed")
@@ -126,6 +132,9 @@ class Sandbox:
         """End the zygote and every child; requests under way fail."""
         with self._lock:
             self._closed = True
+            if self._shared is not None:
+                self._shared[1].close()
+                self._shared = None
             if self._zygote is not None:
                 self._zygote.end()
                 self._zygote = None
@@ -138,21 +147,55 @@ class Sandbox:
     ) -> None:
         self.close()
 
+    def _parse_shared(
+        self, path: Path, name: str, media_type: str | None, cancel: Callable[[], bool] | None
+    ) -> ParsedDocument | None:
+        """A small text file read in a child that it shares with others; None where it has to be read alone."""
+        request = {"op": "parse_shared", "name": name, "media_type": media_type, "limits": asdict(self.limits)}
+        content = path.read_bytes()
+        with self._slot(cancel):
+            zygote = self._running_zygote()
+            with self._lock:
+                if self._shared is None or self._shared[0] is not zygote:
+                    self._shared = (zygote, SharedChildren(zygote))
+                children = self._shared[1]
+            try:
+                reply = children.ask(
+                    json.dumps(request).encode(), content, self.limits.wall_seconds, self.limits, cancel
+                )
+            except ZygoteDiedError:
+                return None
+        found = parsed_reply(reply)
+        if found is None:
+            return None
+        try:
+            parsed = wire.decode_parsed(*found)
+            check_parsed(parsed, self.limits)
+        except DocumentError:
+            return None
+        return parsed
+
+    @contextmanager
+    def _slot(self, cancel: Callable[[], bool] | None) -> Iterator[None]:
+        """One of the places for requests that run at once."""
+        while not self._slots.acquire(timeout=CANCEL_POLL_SECONDS if cancel else None):
+            stop_if_cancelled(cancel)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
     def _request(
         self, request: dict[str, Any], path: Path | None, wall_seconds: float, cancel: Callable[[], bool] | None
     ) -> tuple[dict[str, Any], memoryview]:
         started = time.monotonic()
         file = None if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while not self._slots.acquire(timeout=CANCEL_POLL_SECONDS if cancel else None):
-                stop_if_cancelled(cancel)
-            try:
-                message = json.dumps({**request, "limits": asdict(self.limits)}).encode()
+            message = json.dumps({**request, "limits": asdict(self.limits)}).encode()
+            with self._slot(cancel):
                 header, body = self._exchange(message, file, wall_seconds, cancel)
-                _raise_error(header)
-                return header, body
-            finally:
-                self._slots.release()
+            _raise_error(header)
+            return header, body
         except DocumentError as error:
             seconds = round(time.monotonic() - started, 3)
             _log.warning("request_failed", operation=request["op"], code=error.code, seconds=seconds)

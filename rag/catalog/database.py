@@ -80,7 +80,7 @@ class Database:
             if self._session is not None:
                 n_hooks = len(self._hooks)
                 try:
-                    with self._session.begin_nested():
+                    with database_faults(), self._session.begin_nested():
                         yield self._session
                 except BaseException:
                     del self._hooks[n_hooks:]
