@@ -2,9 +2,11 @@
 
 import json
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -12,6 +14,7 @@ from api.cli import options
 from api.cli.client import Client, ServiceError, client_of
 
 _BATCH = 20  # files a request
+_BATCH_BYTES = 64 * 1024 * 1024  # of them together, unless one alone is larger
 _ENDED = ("ready", "failed", "cancelled")
 
 
@@ -27,17 +30,59 @@ def files_in(paths: tuple[Path, ...]) -> list[Path]:
     return found
 
 
+def batches(files: list[Path]) -> Iterator[list[Path]]:
+    """The files in order, at most `_BATCH` and about `_BATCH_BYTES` at a time: a request has its limit as well."""
+    batch: list[Path] = []
+    n_bytes = 0
+    for path in files:
+        size = path.stat().st_size if path.is_file() else 0
+        if batch and (len(batch) == _BATCH or n_bytes + size > _BATCH_BYTES):
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(path)
+        n_bytes += size
+    if batch:
+        yield batch
+
+
+def _printable(path: str) -> str:
+    """A path for people, JSON and HTTP: bytes that are no UTF-8 become question marks."""
+    return path.encode("utf-8", "replace").decode()
+
+
+def _refused(path: Path, code: str, message: str) -> dict[str, Any]:
+    error = {"code": code, "message": message, "page": None}
+    nothing = {"document_id": None, "job_id": None, "duplicate_of": None}
+    return {**nothing, "name": _printable(path.name), "status": "failed", "error": error}
+
+
 def _send(client: Client, files: list[Path], collection: str, on_duplicate: str) -> list[dict[str, Any]]:
+    """A row a file; one that cannot be opened, or is too large for a request, harms no other."""
+    refused: dict[int, dict[str, Any]] = {}
+    parts: list[Any] = []
     with ExitStack() as stack:
-        parts = [("file", (path.name, stack.enter_context(path.open("rb")))) for path in files]
+        for number, path in enumerate(files):
+            if not path.is_file():  # a pipe would be waited for without end
+                refused[number] = _refused(path, "unreadable", "it is no regular file; name a file or a folder")
+                continue
+            try:
+                parts.append(("file", (_printable(path.name), stack.enter_context(path.open("rb")))))
+            except OSError as error:
+                refused[number] = _refused(path, "unreadable", f"it cannot be opened: {error.strerror}")
         data = {"collection": collection, "on_duplicate": on_duplicate}
         try:
-            rows: list[dict[str, Any]] = client.call("POST", "/v1/documents", data=data, files=parts)["data"]
+            answered = client.call("POST", "/v1/documents", data=data, files=parts)["data"] if parts else []
         except ServiceError as error:
-            if "errors" not in error.body:
+            if "errors" in error.body and "document_id" in error.body["errors"][0]:
+                answered = error.body["errors"]
+            elif error.body.get("code") != "too_large":
                 raise
-            rows = error.body["errors"]
-    return rows
+            elif len(files) > 1:
+                return [row for path in files for row in _send(client, [path], collection, on_duplicate)]
+            else:
+                answered = [_refused(files[0], "too_large", str(error))]
+    rows = iter(answered)
+    return [refused[number] if number in refused else next(rows) for number in range(len(files))]
 
 
 def add_files(
@@ -48,19 +93,21 @@ def add_files(
 
     rows: list[dict[str, Any]] = []
     with tqdm(total=len(files), unit="file", desc="uploading", disable=None) as bar:
-        for start in range(0, len(files), _BATCH):
-            batch = files[start : start + _BATCH]
+        for batch in batches(files):
             for path, row in zip(batch, _send(client, batch, collection, on_duplicate), strict=True):
-                rows.append({**row, "path": str(path)})
+                rows.append({**row, "path": _printable(str(path))})
             bar.update(len(batch))
-    waiting = {row["document_id"]: row for row in rows if row.get("document_id") and not row.get("error")}
+    waiting: dict[str, list[dict[str, Any]]] = {}  # several rows of a document: the same bytes under several names
+    for row in rows:
+        if row["document_id"] and not row["error"]:
+            waiting.setdefault(row["document_id"], []).append(row)
     with tqdm(total=len(waiting), unit="document", desc="ingesting", disable=None) as bar:
         while waiting:
             for document_id in list(waiting)[:50]:
                 document = client.call("GET", f"/v1/documents/{document_id}")
                 if document["status"] in _ENDED:
-                    row = waiting.pop(document_id)
-                    row.update({key: document[key] for key in ("status", "error", "n_pages", "n_passages", "receipt")})
+                    for row in waiting.pop(document_id):
+                        row.update({k: document[k] for k in ("status", "error", "n_pages", "n_passages", "receipt")})
                     bar.update(1)
                 else:
                     bar.set_postfix_str(f"{document['name'][:40]}: {document['status']} {document['progress']:.0%}")
@@ -139,15 +186,24 @@ def list_documents(collection: str | None, status: str | None, as_json: bool, da
 @options.as_json
 @options.data_dir
 def delete(ids: tuple[str, ...], as_json: bool, data_dir: Path | None) -> None:
-    """Delete documents; prints what was removed and what remains (0)."""
+    """Delete documents; prints what was removed and what remains (0). An id that is refused keeps no other (exit 1)."""
+    rows: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
     with client_of(data_dir) as client:
-        rows = [client.call("DELETE", f"/v1/documents/{document_id}") for document_id in ids]
+        for document_id in ids:
+            try:
+                rows.append(client.call("DELETE", f"/v1/documents/{quote(document_id, safe='')}"))
+            except ServiceError as error:
+                errors.append({"document_id": document_id, "code": error.body.get("code"), "detail": str(error)})
     if as_json:
-        click.echo(json.dumps({"data": rows}))
-        return
-    for row in rows:
+        click.echo(json.dumps({"data": rows, "errors": errors}))
+    for row in rows if not as_json else ():
         gone = row["deleted"]
         click.echo(
             f"{row['document_id']}: deleted {gone['passages']} passages, {gone['vectors']} vectors, "
             f"{gone['files']} files; {row['remaining']} remain"
         )
+    for refused in errors:
+        click.echo(f"citebound: {refused['document_id']}: {refused['detail']}", err=True)
+    if errors:
+        click.get_current_context().exit(1)

@@ -83,6 +83,8 @@ def backup(file: Path, data_dir: Path | None) -> None:
     """Write catalog and files as one archive; safe while the service runs. The archive holds your documents."""
     if file.exists():
         raise click.UsageError(f"{file} exists; choose another name")
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {file.parent}; make it first, or choose another")
     part = file.with_name(f".{file.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -98,6 +98,47 @@ def test_every_command_takes_a_data_folder_and_shows_an_example(arguments: list[
     assert "--data-dir" in shown and f"citebound {' '.join(arguments)}" in shown.partition("Example:")[2]
 
 
+def test_a_file_that_cannot_be_sent_harms_no_other(run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "good.txt").write_text("Otters sleep in the afternoon.")
+    (folder / "same.txt").write_text("Otters sleep in the afternoon.")
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.txt")).write_text("A name that is no UTF-8.")
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    done = json.loads(run("ingest", str(folder), "--json").stdout)["data"]
+    assert [(row["name"], row["status"]) for row in done] == [
+        ("caf?.txt", "ready"), ("good.txt", "ready"), ("same.txt", "ready"),
+    ]  # fmt: skip
+    assert done[1]["document_id"] == done[2]["document_id"] == done[2]["duplicate_of"]
+
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "other.txt").write_text("Badgers dig at night.")
+    done = run("ingest", str(tmp_path / "pipe"), str(tmp_path / "other.txt"), expect=1)
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("failed: it is no regular file; name a file or a folder") and ": ready" in lines[1]
+
+
+def test_a_request_that_would_be_too_large_is_cut(run, tmp_path: Path) -> None:
+    (tmp_path / "citebound.toml").write_text("max_request_bytes = 20000\n")
+    paths = [tmp_path / f"{number}.txt" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_text(f"Otter {number}. " * 900)
+    paths[1].write_text("Otter. " * 9000)
+    done = json.loads(run("ingest", *map(str, paths), "--json", expect=1).stdout)["data"]
+    assert [row["status"] for row in done] == ["ready", "failed", "ready"]
+    assert done[1]["error"]["code"] == "too_large"
+
+
+def test_an_id_that_is_refused_keeps_no_other_from_being_deleted(run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Otters sleep.")
+    (row,) = json.loads(run("ingest", str(tmp_path / "a.txt"), "--json").stdout)["data"]
+    done = run("delete", "no/such", row["document_id"], expect=1)
+    assert done.stdout.startswith(f"{row['document_id']}: deleted 1 passages") and "0 remain" in done.stdout
+    assert done.stderr.startswith("citebound: no/such: ") and done.stderr.count("\n") == 1
+
+
 def test_the_setting_k_holds_where_no_flag_is_given(run, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text(f"Otter number {number} sleeps.")
@@ -116,6 +157,7 @@ def test_the_setting_k_holds_where_no_flag_is_given(run, tmp_path: Path) -> None
         (["ingest", "/no/such/file"], "does not exist"),
         (["ingest"], "Missing argument"),
         (["serve", "--port", "70000"], "not in the range"),
+        (["backup", "no/such/folder/b.tar"], "there is no folder no/such/folder"),
     ],
 )
 def test_a_wrong_argument_is_one_line_that_says_what_is_right(run, arguments: list[str], says: str) -> None:
