@@ -119,7 +119,7 @@ def add_files(
 
 def summary_line(row: dict[str, Any]) -> str:
     """What became of one file, for people."""
-    name = row["path"]
+    name = "".join(c if c.isprintable() else "?" for c in row["path"])  # one line, and nothing for the terminal to obey
     if row.get("error"):
         return f"{name}: failed: {row['error']['message']}"
     again = ", was here already" if row.get("duplicate_of") else ""

@@ -120,6 +120,13 @@ def test_a_file_that_cannot_be_sent_harms_no_other(run, tmp_path: Path) -> None:
     assert lines[0].endswith("failed: it is no regular file; name a file or a folder") and ": ready" in lines[1]
 
 
+def test_a_file_has_one_line_whatever_its_name() -> None:
+    from api.cli.documents import summary_line
+
+    row = {"path": "in/a\n\x1b[31mé.txt", "error": None, "status": "ready", "n_passages": 1, "document_id": "doc_1"}
+    assert summary_line(row) == "in/a??[31mé.txt: ready, 1 passages, id doc_1"
+
+
 def test_a_request_that_would_be_too_large_is_cut(run, tmp_path: Path) -> None:
     (tmp_path / "citebound.toml").write_text("max_request_bytes = 20000\n")
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
