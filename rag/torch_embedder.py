@@ -1,5 +1,7 @@
 """A transformer encoder behind the Embedder protocol. torch and transformers are imported when one is loaded."""
 
+import ctypes
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +34,7 @@ _GPU_BATCH_TOKENS = 65_536
 _LENGTH_STEP = 8
 _QUERY_CACHE_SIZE = 256
 _TOKENIZE_TEXTS = 512
+_TRIM_EVERY = 500  # passages between two returns of free memory; one takes milliseconds
 
 
 class TorchEmbedder:
@@ -72,6 +75,7 @@ class TorchEmbedder:
         self._query_pool = _start_pool(1, "embed-query")
         self._queries: OrderedDict[str, FloatArray] = OrderedDict()
         self._queries_lock = threading.Lock()
+        self._n_since_trim = 0
 
     @property
     def name(self) -> str:
@@ -136,6 +140,10 @@ class TorchEmbedder:
             for future in batches:
                 future.cancel()
             raise
+        self._n_since_trim += len(rows)
+        if self._n_since_trim >= _TRIM_EVERY:
+            self._n_since_trim = 0
+            _return_free_memory()
         return vectors
 
     def _tokenize(self, texts: Sequence[str]) -> list[IdArray]:
@@ -228,6 +236,17 @@ def load_embedder(model_folder: Path, *, name: str, device: Device, batch_tokens
         device=device,
         batch_tokens=batch_tokens or (_CPU_BATCH_TOKENS if device.kind == "cpu" else _GPU_BATCH_TOKENS),
     )
+
+
+def _return_free_memory() -> None:
+    """Give what is free back to the system, where the C library can.
+
+    Activations of many shapes leave holes in the heaps of several threads: without this an ingest of 2,000 documents
+    grew to 1.1 GB and with it stays near the weights and the kernels.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _start_pool(n_workers: int, name: str) -> ThreadPoolExecutor:
