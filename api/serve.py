@@ -159,6 +159,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(place)
+            listener.listen(_BACKLOG)  # from here on callers wait; before the address is told they would be refused
         except OSError as error:
             raise InvalidInputError(
                 f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; choose another --port"

@@ -1,4 +1,5 @@
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import httpx
 
 from api.connect import client_for
-from api.serve import running
+from api.serve import _listen, running
 from api.wiring import restore_archive
 
 Upload = Callable[..., dict[str, Any]]
@@ -127,3 +128,8 @@ def test_a_command_that_reads_the_catalog_loads_nothing(make_settings: Any) -> N
     with running(make_settings(), lazy=True) as service, httpx.Client(base_url=service.address) as http:
         assert http.get("/v1/documents").status_code == 200
         assert not service.parts.begun.locked()
+
+
+def test_who_reads_the_address_is_not_refused_while_the_service_starts(make_settings: Any) -> None:
+    with _listen(make_settings()) as listener, socket.create_connection(listener.getsockname(), timeout=5):
+        pass
