@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def _store(data_dir: Path | None) -> "ModelStore":
+    from api.logs import configure_logs
     from api.settings import load_settings
     from llm.sources import ModelStore
 
     settings = load_settings(data_dir=data_dir)
+    configure_logs("warning", settings.log_format)
     return ModelStore(settings.model_cache, offline=settings.offline)
 
 

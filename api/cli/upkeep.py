@@ -49,11 +49,13 @@ def doctor(check: bool, as_json: bool, data_dir: Path | None) -> None:
 
 def _machine() -> dict[str, Any]:
     """Device, precision, threads and the two limits that every speed is held against."""
+    from api.logs import configure_logs
     from api.settings import load_settings
     from ingest.sandbox import Sandbox
     from llm.device import measure_speeds, probe_device
 
     settings = load_settings()
+    configure_logs("warning", settings.log_format)
     click.echo("measuring, a few seconds …", err=True)
     device = probe_device(settings.device, settings.dtype, settings.threads)
     speeds = measure_speeds(device)
@@ -101,9 +103,11 @@ def backup(file: Path, data_dir: Path | None) -> None:
 @options.data_dir
 def restore(file: Path, data_dir: Path | None) -> None:
     """Read an archive into an empty data folder; every hash in it is checked before anything is kept."""
+    from api.logs import configure_logs
     from api.settings import load_settings
     from api.wiring import restore_archive
 
     settings = load_settings(data_dir=data_dir)
+    configure_logs("warning", settings.log_format)
     counts = restore_archive(settings, file)
     click.echo(f"{settings.data_dir}: restored {counts['documents']} documents, {counts['passages']} passages")
