@@ -111,10 +111,13 @@ class Store(RuleBasedStateMachine):
         return self.catalog.files.stage([data[:3], data[3:]], 10_000)
 
     def _alive_duplicate(self, collection: str, data: bytes) -> str | None:
-        for document_id, expected in self.model.items():
-            if expected.collection == collection and data in (expected.newest, expected.live):
-                return document_id
-        return None
+        """Of several: one in use before one that failed, then the lower id (all are of the same moment here)."""
+        twins = [
+            (expected.status not in ("queued", "parsing", "embedding", "ready"), document_id)
+            for document_id, expected in self.model.items()
+            if expected.collection == collection and data in (expected.newest, expected.live)
+        ]
+        return min(twins)[1] if twins else None
 
     @rule(
         target=documents,
