@@ -305,7 +305,7 @@ def test_any_order_of_operations_agrees_with_a_dict() -> None:
         run_state_machine_as_test(
             Store,
             settings=settings(
-                max_examples=8, stateful_step_count=20, deadline=None, derandomize=True,
+                max_examples=15, stateful_step_count=20, deadline=None, derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),
         )  # fmt: skip
