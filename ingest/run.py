@@ -201,7 +201,8 @@ class IngestRun:
                 if not self._embedded or self._error is not None:
                     return
                 # Small documents share a commit, which costs more than they do.
-                documents = [self._embedded.popleft() for _ in range(min(len(self._embedded), _MAX_A_COMMIT))]
+                n_documents = min(len(self._embedded), _MAX_A_COMMIT, self._bounds.snapshot_documents)
+                documents = [self._embedded.popleft() for _ in range(n_documents)]
                 self._n_publishing += 1
             try:
                 self._n_published += self._publisher.publish(documents)
