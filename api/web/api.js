@@ -1,20 +1,37 @@
 // The one place that speaks to the service. Everything it returns is data and is shown as text.
 let key = sessionStorage.getItem("citebound-key");
+let asking = null;
 
-async function askForKey() {
+function askForKey() {
   const dialog = document.getElementById("key-dialog");
+  const input = document.getElementById("key");
+  document.getElementById("key-refused").hidden = !key;
+  input.value = dialog.returnValue = "";
   dialog.showModal();
-  await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  key = document.getElementById("key").value;
-  sessionStorage.setItem("citebound-key", key);
+  return new Promise((done, refuse) => {
+    dialog.addEventListener("close", () => {
+      asking = null;
+      if (dialog.returnValue !== "use") {
+        refuse(Object.assign(new Error("This service needs an API key; load the page again to give one."), { declined: true }));
+        return;
+      }
+      key = input.value.replace(/[^\x21-\x7e]/g, ""); // what a header can hold
+      sessionStorage.setItem("citebound-key", key);
+      done();
+    }, { once: true });
+  });
 }
 
 export async function call(method, path, { body, signal } = {}) {
   for (;;) {
-    const headers = key ? { Authorization: `Bearer ${key}` } : {};
+    const used = key;
+    const headers = used ? { Authorization: `Bearer ${used}` } : {};
     if (typeof body === "string") headers["Content-Type"] = "application/json";
     const response = await fetch(path, { method, body, headers, signal });
-    if (response.status === 401) { await askForKey(); continue; }
+    if (response.status === 401) {
+      if (used === key) await (asking ??= askForKey()); // one dialog, however many requests wait for it
+      continue;
+    }
     if (response.ok) return response;
     let problem = {};
     try { problem = await response.json(); } catch { /* not JSON: the status line is all there is */ }
@@ -26,16 +43,17 @@ export async function call(method, path, { body, signal } = {}) {
 
 export const getJson = async (path) => (await call("GET", path)).json();
 
-// Server-sent events over fetch, so that the key travels in a header.
-export async function* events(method, path, options) {
+// Server-sent events over fetch, so that the key travels in a header. `opened` runs before the first event is read.
+export async function* events(method, path, { opened = () => {}, ...options } = {}) {
   const response = await call(method, path, options);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   try {
+    await opened();
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      buffer += value.replaceAll("\r\n", "\n");
+      buffer += value;
       for (let end; (end = buffer.indexOf("\n\n")) >= 0; buffer = buffer.slice(end + 2)) {
         let name = "message";
         const data = [];

@@ -4,4 +4,4 @@ import * as source from "/static/source.js";
 
 ask.start();
 source.start();
-library.start().catch((error) => { document.getElementById("library-message").textContent = error.message; });
+library.start({ forget: (id) => { source.forget(id); ask.forget(id); } });
