@@ -34,12 +34,12 @@ def demo(folder: Path, once: bool, port: int | None, data_dir: Path) -> None:
     from llm.sources import ModelStore
 
     settings = load_settings(data_dir=data_dir, port=0 if once and port is None else port)
+    configure_logs("warning", settings.log_format)
     store = ModelStore(settings.model_cache, offline=settings.offline)
     for name in (settings.embedder, settings.decoder):
         click.echo(f"==> model {name}", err=True)
         store.pull(name, progress())
     click.echo(f"==> starting the service on {settings.data_dir}", err=True)
-    configure_logs("warning", settings.log_format)
     with running(settings) as service, client_for(service.address, service.token) as http:
         client = Client(http)
         client.wait_until_ready()
