@@ -1,0 +1,1 @@
+"""Local training of a decoder; reads messages, never a document."""

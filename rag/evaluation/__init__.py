@@ -1,0 +1,1 @@
+"""Hallucination over sets of answers: cases, runs, metrics, statistics and the report."""
