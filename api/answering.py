@@ -112,7 +112,7 @@ class Question:
 
     def _work(self, tell: Tell) -> dict[str, Any]:
         parts, began = self._parts, time.perf_counter()
-        answer = None
+        answer, trace = None, None
         events = stream_answer(
             self._request,
             retriever=self._retriever,
@@ -130,7 +130,7 @@ class Question:
                 for event in events:
                     self._cancel.raise_if_set()
                     if isinstance(event, Answered):
-                        answer = event.answer
+                        answer, trace = event.answer, event.trace
                     tell(event)
         except NotFoundError as error:
             raise ConflictError("a document was deleted while the answer was written from it; ask again") from error
@@ -138,7 +138,7 @@ class Question:
             raise CancelledError("the request was cancelled")
         parts.questions.took(time.perf_counter() - began)
         parts.metrics.answer(answer)
-        parts.catalog.answers.save(answer)
+        parts.catalog.answers.save(answer, trace)
         # Read again: of a document that was deleted meanwhile, what is stored says nothing.
         return parts.catalog.answers.get(answer.answer_id).payload
 

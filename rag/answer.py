@@ -37,7 +37,7 @@ from rag.prompt import (
     build_prompt,
 )
 from rag.prompt_passage import Neighbour
-from rag.types import Answer, Hit, Policy, Removed, Timings, Usage
+from rag.types import Answer, Hit, Policy, Removed, Timings, Trace, Usage
 
 _MAX_QUERY_HISTORY_CHARS = 600  # of the question before a follow-up
 
@@ -108,6 +108,7 @@ def stream_answer(
     answer = dataclasses.replace(
         answer, retrieved=found.hits, timings=dataclasses.replace(answer.timings, retrieve_seconds=found.seconds)
     )
+    trace = None
     yield found
     cancel.raise_if_set()
 
@@ -123,6 +124,7 @@ def stream_answer(
                 show=request.policy == "flag",
                 cancel=cancel,
             )
+            trace = Trace(model=decoder.info.name, messages=prompt.messages, token_ids=draft.token_ids)
             answer = _with_costs(answer, draft, decoder)
             if request.mode == "closed_book":
                 answer = _uncited(answer, draft.text)
@@ -139,7 +141,7 @@ def stream_answer(
         n_invalid_markers=len(answer.invalid_markers),
         seconds=round(total, 3),
     )
-    yield Answered(answer=answer)
+    yield Answered(answer=answer, trace=trace)
 
 
 def _abstaining(request: AskRequest, answer_id: str, now: datetime.datetime) -> Answer:

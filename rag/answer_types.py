@@ -9,7 +9,7 @@ from rag.attribution import DEFAULT_THRESHOLD
 from rag.citations import Finding, Verdict
 from rag.errors import InvalidInputError
 from rag.prompt_passage import Evidence, PromptPassage
-from rag.types import Answer, Citation, Claim, Hit, Mode, Policy
+from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,7 @@ class Answered:
     """The whole answer; once, last."""
 
     answer: Answer
+    trace: Trace | None = None  # None where the decoder was not asked
 
 
 AnswerEvent = Retrieved | Drafted | Cited | Verified | Answered

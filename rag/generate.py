@@ -18,6 +18,7 @@ class Written:
     """What the decoder made of the prompt."""
 
     text: str  # tidied
+    token_ids: tuple[int, ...]  # as generated
     usage: Usage
     first_token_seconds: float | None
     generate_seconds: float
@@ -36,19 +37,22 @@ def write_draft(
     """
     started = time.perf_counter()
     first_token_seconds: float | None = None
-    text, n_shown, n_tokens, cut_short = "", 0, 0, False
+    text, n_shown, cut_short = "", 0, False
+    token_ids: list[int] = []
     stream = decoder.stream(Request(messages=prompt.messages, sampling=sampling, cancel=cancel))
     try:
         for event in stream:
             if isinstance(event, Generation):
                 if event.finish_reason == "cancelled":
                     raise CancelledError("the request was cancelled")
-                text, n_tokens, cut_short = event.text, event.n_new_tokens, event.finish_reason == "length"
+                text, cut_short = event.text, event.finish_reason == "length"
+                token_ids = [token.token_id for token in event.tokens]
                 first_token_seconds = event.first_token_seconds
                 shown = len(text)
             else:
                 first_token_seconds = first_token_seconds or time.perf_counter() - started
-                text, n_tokens = text + event.text, n_tokens + 1
+                text += event.text
+                token_ids.append(event.token_id)
                 shown = len(text) - held_back(text)
             if show and shown > n_shown:
                 yield Drafted(text=text[n_shown:shown])
@@ -61,7 +65,8 @@ def write_draft(
             close()
     return Written(
         text=tidy(text, cut_short=cut_short, max_sentences=max_sentences),
-        usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=n_tokens),
+        token_ids=tuple(token_ids),
+        usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=len(token_ids)),
         first_token_seconds=first_token_seconds,
         generate_seconds=time.perf_counter() - started,
     )

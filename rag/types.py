@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from llm.types import ModelInfo
+from llm.types import Message, ModelInfo
 
 FloatArray = npt.NDArray[np.float32]
 IdArray = npt.NDArray[np.int64]
@@ -272,6 +272,15 @@ class Timings:
     generate_seconds: float | None = None
     verify_seconds: float | None = None
     total_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What the decoder read and wrote for an answer, word for word, so that its insides can be shown later."""
+
+    model: str  # its name
+    messages: tuple[Message, ...]
+    token_ids: tuple[int, ...]  # as generated, before anything was tidied, attributed or removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,11 @@ from rag.catalog.answer_json import answer_to_json
 from rag.catalog.database import Database
 from rag.catalog.models import AnswerRow, AnswerSourceRow, ChangeRow, DocumentRow
 from rag.catalog.redact import redact
+from rag.catalog.traces import StoredTrace, load_trace, redact_traces, save_trace
 from rag.errors import NotFoundError
-from rag.types import Answer
+from rag.types import Answer, Trace
+
+_UNKNOWN = "no answer has that id; POST /v1/ask returns the id of its answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +32,12 @@ class Answers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, answer: Answer) -> None:
+    def save(self, answer: Answer, trace: Trace | None = None) -> None:
         """Store an answer. What it says of a document that was deleted meanwhile is redacted at once.
+
+        Args:
+            answer: The answer.
+            trace: What the decoder read and wrote for it.
 
         Raises:
             StorageError: the disk is full or failing.
@@ -47,7 +54,9 @@ class Answers:
                     sources[document_id] = False
                     payload = redact(payload, document_id)
             session.add(AnswerRow(answer_id=answer.answer_id, payload=payload, created_at=answer.created_at))
-            session.flush()  # the sources refer to it
+            session.flush()  # sources and trace refer to it
+            if trace is not None:
+                save_trace(session, answer.answer_id, trace, redacted=not all(sources.values()))
             session.add_all(
                 AnswerSourceRow(
                     answer_id=answer.answer_id,
@@ -68,7 +77,7 @@ class Answers:
         with self._database.read() as session:
             row = session.get(AnswerRow, answer_id)
             if row is None:
-                raise NotFoundError("no answer has that id; POST /v1/ask returns the id of its answer")
+                raise NotFoundError(_UNKNOWN)
             query = (
                 select(func.count())
                 .select_from(AnswerSourceRow)
@@ -81,6 +90,17 @@ class Answers:
             )
             return StoredAnswer(payload=dict(row.payload), stale=bool(session.scalar(query)))
 
+    def trace(self, answer_id: str) -> StoredTrace | None:
+        """What the decoder read and wrote for an answer; None where it was not asked.
+
+        Raises:
+            NotFoundError: no such answer.
+        """
+        with self._database.read() as session:
+            if session.get(AnswerRow, answer_id) is None:
+                raise NotFoundError(_UNKNOWN)
+            return load_trace(session, answer_id)
+
 
 def _was_here(session: Session, document_id: str) -> bool:
     """Whether a document that is gone ever had passages; the change log outlives it."""
@@ -89,6 +109,7 @@ def _was_here(session: Session, document_id: str) -> bool:
 
 def redact_answers(session: Session, document_id: str) -> int:
     """Take a document's words out of every stored answer, in the caller's transaction; returns how many changed."""
+    redact_traces(session, document_id)
     ids = session.scalars(
         select(AnswerSourceRow.answer_id).where(AnswerSourceRow.document_id == document_id).distinct()
     )

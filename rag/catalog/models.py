@@ -162,6 +162,18 @@ class AnswerRow(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UtcTime)
 
 
+class AnswerTraceRow(Base):
+    """What the decoder read and wrote for an answer; both are null once a document that was in it is deleted."""
+
+    __tablename__ = "answer_traces"
+
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.answer_id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(Text)
+    has_history: Mapped[bool]  # earlier turns, which may repeat documents that are not sources of this answer
+    messages: Mapped[Any | None] = mapped_column(JsonValue)
+    token_ids: Mapped[Any | None] = mapped_column(JsonValue)
+
+
 class AnswerSourceRow(Base):
     """A version that an answer cites or was given; no foreign key to it, since the answer outlives it."""
 
