@@ -186,6 +186,67 @@ class AnswerSourceRow(Base):
     cited: Mapped[bool]
 
 
+class ComparisonRow(Base):
+    """One comparison of systems over the same cases; its results are rows of their own."""
+
+    __tablename__ = "comparisons"
+    __table_args__ = (Index(None, "created_at", "comparison_id"),)
+
+    comparison_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(64), index=True)  # the newest job that works on it
+    name: Mapped[str] = mapped_column(Text)
+    collection: Mapped[str] = mapped_column(SortedText)
+    status: Mapped[str] = mapped_column(String(16))
+    n_results: Mapped[int] = mapped_column(Integer)
+    n_expected: Mapped[int] = mapped_column(Integer)  # cases times systems
+    n_failures: Mapped[int] = mapped_column(Integer)  # results without an answer
+    seconds_left: Mapped[float | None] = mapped_column(Float)
+    redacted: Mapped[bool]
+    error: Mapped[Any | None] = mapped_column(JsonValue)
+    manifest: Mapped[Any | None] = mapped_column(JsonValue)  # null until the work begins
+    figures: Mapped[Any | None] = mapped_column(JsonValue)
+    created_at: Mapped[datetime.datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime.datetime] = mapped_column(UtcTime)
+
+
+class ComparisonInputRow(Base):
+    """What a comparison was asked to do, long where it has many cases."""
+
+    __tablename__ = "comparison_inputs"
+
+    comparison_id: Mapped[str] = mapped_column(
+        ForeignKey("comparisons.comparison_id", ondelete="CASCADE"), primary_key=True
+    )
+    payload: Mapped[Any] = mapped_column(JsonValue)
+
+
+class ComparisonResultRow(Base):
+    """What one system made of one case, or what reruns of it told; the numbers are places in the input."""
+
+    __tablename__ = "comparison_results"
+
+    comparison_id: Mapped[str] = mapped_column(
+        ForeignKey("comparisons.comparison_id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)  # result or probe
+    case_number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    system_number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    payload: Mapped[Any] = mapped_column(JsonValue)
+
+
+class ComparisonSourceRow(Base):
+    """A document whose words the results of a case may hold; no foreign key to it, since they outlive it."""
+
+    __tablename__ = "comparison_sources"
+    __table_args__ = (Index(None, "document_id"),)
+
+    comparison_id: Mapped[str] = mapped_column(
+        ForeignKey("comparisons.comparison_id", ondelete="CASCADE"), primary_key=True
+    )
+    case_number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    document_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
 class ApiKeyRow(Base):
     """One API key, by the SHA-256 of its secret."""
 

@@ -50,7 +50,7 @@ def test_an_up_to_date_database_is_left_alone(database: Database) -> None:
             )
     database.migrate()
     with database.read() as session:
-        assert current_revision(session.connection()) == revision == "0002"
+        assert current_revision(session.connection()) == revision == "0003"
 
 
 def test_a_newer_schema_is_refused(database: Database) -> None:
