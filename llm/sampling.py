@@ -67,6 +67,16 @@ def reshape_logits(logits: "torch.Tensor", params: SamplingParams, seen: Sequenc
     return keep_min_p(keep_top_p(logits, params.top_p), params.min_p)
 
 
+def reshaped_probabilities(logits: "torch.Tensor", params: SamplingParams, seen: Sequence[int]) -> "torch.Tensor":
+    """(V,) probability of each token in the draw that `choose` makes: all on one token at temperature 0."""
+    import torch
+
+    reshaped = reshape_logits(logits, params, seen)
+    if params.temperature == 0:
+        return torch.zeros_like(reshaped).index_fill_(0, reshaped.argmax(), 1.0)
+    return reshaped.softmax(dim=-1)
+
+
 def choose(
     logits: "torch.Tensor", params: SamplingParams, seen: Sequence[int], generator: "torch.Generator | None"
 ) -> int:

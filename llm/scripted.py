@@ -17,12 +17,15 @@ from llm.errors import PromptTooLongError
 from llm.text_stream import TextStream
 from llm.types import (
     Alternative,
+    Cancel,
     Capabilities,
     FinishReason,
     Generation,
     Message,
     ModelInfo,
+    PromptToken,
     Request,
+    SamplingParams,
     ScoredToken,
     Token,
     TokenDistribution,
@@ -103,18 +106,27 @@ class ScriptedDecoder:
         return tuple(scored)
 
     def distribution(
-        self, prompt: Sequence[Message], token_ids: Sequence[int], *, n_alternatives: int = 10
+        self,
+        prompt: Sequence[Message],
+        token_ids: Sequence[int],
+        *,
+        n_alternatives: int = 10,
+        sampling: SamplingParams | None = None,
+        cancel: Cancel | None = None,
     ) -> tuple[TokenDistribution, ...]:
         """Two outcomes a position: the token with its fixed probability p, and the empty text (id 0) with 1 - p.
 
         Raises:
             PromptTooLongError: they do not fit the context.
             ValueError: an id was never produced here, or `n_alternatives` is negative.
+            CancelledError: `cancel` was set.
         """
+        if cancel is not None:
+            cancel.raise_if_set()
         if n_alternatives < 0 or any(token_id not in self._words for token_id in token_ids):
             raise ValueError("token ids must come from this decoder and n_alternatives must be at least 0")
         self._check_length(prompt, len(token_ids))
-        return tuple(self._distribution(token_id, n_alternatives) for token_id in token_ids)
+        return tuple(self._distribution(token_id, n_alternatives, sampling) for token_id in token_ids)
 
     def count_tokens(self, text: str) -> int:
         """Words, and one more for trailing whitespace."""
@@ -123,6 +135,11 @@ class ScriptedDecoder:
     def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the contents and one a role."""
         return sum(1 + self.count_tokens(message.content) for message in messages)
+
+    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
+        """The role of each message as one token, then those of its content."""
+        texts = [part for message in messages for part in (f"{message.role}:", *self._split(message.content))]
+        return tuple(PromptToken(text=text, token_id=_id_of(text)) for text in texts)
 
     def _stream(self, request: Request) -> Iterator[Token | Generation]:
         started = time.perf_counter()
@@ -187,13 +204,20 @@ class ScriptedDecoder:
                 f"{self._info.context_tokens}; shorten the prompt or ask for fewer tokens"
             )
 
-    def _distribution(self, token_id: int, n_alternatives: int) -> TokenDistribution:
+    def _distribution(self, token_id: int, n_alternatives: int, sampling: SamplingParams | None) -> TokenDistribution:
         word = self._words[token_id]
         p = _probability_of(word)
+        reshaped = None if sampling is None else _reshape(p, sampling)
         # With logits log p and log (1 - p) the normalizer is 1 and its logarithm 0.
         outcomes = (
-            Alternative(text=word, token_id=token_id, logit=math.log(p), probability=p),
-            Alternative(text="", token_id=0, logit=math.log1p(-p), probability=1 - p),
+            Alternative(text=word, token_id=token_id, logit=math.log(p), probability=p, reshaped_probability=reshaped),
+            Alternative(
+                text="",
+                token_id=0,
+                logit=math.log1p(-p),
+                probability=1 - p,
+                reshaped_probability=None if reshaped is None else 1 - reshaped,
+            ),
         )
         kept = outcomes[:n_alternatives]
         return TokenDistribution(
@@ -204,6 +228,8 @@ class ScriptedDecoder:
             logsumexp=0.0,
             tail_probability=max(0.0, 1.0 - sum(outcome.probability for outcome in kept)),
             alternatives=kept,
+            reshaped_probability=reshaped,
+            n_kept=None if reshaped is None else 1 + (reshaped < 1),
         )
 
 
@@ -214,3 +240,13 @@ def _id_of(word: str) -> int:
 def _probability_of(word: str) -> float:
     digest = hashlib.sha256(word.encode("utf-8", "surrogatepass")).digest()
     return 0.5 + int.from_bytes(digest[4:7], "big") / 2**25
+
+
+def _reshape(p: float, sampling: SamplingParams) -> float:
+    """What the steps of `llm.sampling` make of the probability p ≥ 0.5 of the better of two outcomes; no penalty."""
+    if sampling.temperature == 0:
+        return 1.0
+    odds = ((1 - p) / p) ** (1 / sampling.temperature)  # of the other outcome, at most 1
+    best = 1 / (1 + odds)
+    cut = (sampling.top_k == 1 and odds < 1) or best >= sampling.top_p or odds < sampling.min_p
+    return 1.0 if cut else best

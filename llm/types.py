@@ -126,6 +126,14 @@ class ScoredToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptToken:
+    """One token of an encoded prompt, the template's own included."""
+
+    text: str  # what this token added; "" while a character is incomplete
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
     """One candidate for a position."""
 
@@ -133,6 +141,7 @@ class Alternative:
     token_id: int
     logit: float
     probability: float
+    reshaped_probability: float | None = None  # under the sampling parameters; None where none were given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +155,8 @@ class TokenDistribution:
     logsumexp: float
     tail_probability: float  # mass outside `alternatives`
     alternatives: tuple[Alternative, ...]  # most probable first
+    reshaped_probability: float | None = None  # of this token, as in `Alternative`
+    n_kept: int | None = None  # tokens that can be drawn under the sampling parameters; None where none were given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,9 +225,27 @@ class Decoder(Protocol):
         ...
 
     def distribution(
-        self, prompt: Sequence[Message], token_ids: Sequence[int], *, n_alternatives: int = 10
+        self,
+        prompt: Sequence[Message],
+        token_ids: Sequence[int],
+        *,
+        n_alternatives: int = 10,
+        sampling: SamplingParams | None = None,
+        cancel: Cancel | None = None,
     ) -> tuple[TokenDistribution, ...]:
-        """Teacher-force `token_ids` after `prompt` in one pass; one distribution a token."""
+        """Teacher-force `token_ids` after `prompt` in one pass; one distribution a token.
+
+        With `sampling`, also what its penalty, temperature, top-k, top-p and min-p make of each.
+
+        Raises:
+            PromptTooLongError: they do not fit the context.
+            ValueError: an id is not of this model, or `n_alternatives` is negative.
+            CancelledError: `cancel` was set.
+        """
+        ...
+
+    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
+        """The tokens of a whole prompt with the chat template around it, as `generate` reads them."""
         ...
 
     def count_tokens(self, text: str) -> int:

@@ -17,9 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
+from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
-from llm.inspect import distribution_of
 from llm.prompt_encoding import PromptEncoder
 from llm.sampling import choose, make_generator
 from llm.text_stream import TextStream, token_texts
@@ -31,14 +31,14 @@ from llm.types import (
     Generation,
     Message,
     ModelInfo,
+    PromptToken,
     Request,
+    SamplingParams,
     ScoredToken,
     Token,
     TokenDistribution,
 )
 
-_BATCH_TOKENS = 8192  # padded prompt tokens read at once; bounds memory and the time between two looks at `cancel`
-_BATCH_ROWS = 32
 _TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 T = TypeVar("T")
@@ -75,6 +75,16 @@ class TorchDecoder:
         self._runner: Runner = runner_class(model, pad_id=pad_id)
         self._turns = Turns()
         self._watched: tuple[Cancel, ...] = ()
+        self._teacher = Teacher(
+            runner=self._runner,
+            prompts=self._prompts,
+            decode=self._decode_ids,
+            decode_one=self._decode_one,
+            check_length=self._check_length,
+            in_turn=self._in_turn,
+            n_vocabulary=int(model.get_input_embeddings().num_embeddings),
+            counts_prompt=not self._encoder_decoder,
+        )
         ask_before_each_layer(model, self._stop_if_cancelled)
         # Defaults of the checkpoint must not leak into beam search.
         model.generation_config = GenerationConfig(eos_token_id=list(self._eos_ids), pad_token_id=pad_id)
@@ -109,7 +119,7 @@ class TorchDecoder:
             if row.request.sampling.num_beams > 1:
                 self._search(row, started)
         sampled = sorted((row for row in rows if row.request.sampling.num_beams == 1), key=lambda row: len(row.prompt))
-        for batch in _batches(sampled, lambda row: len(row.prompt)):
+        for batch in batches(sampled, lambda row: len(row.prompt)):
             for _ in self._decode(batch, started):
                 pass
         return tuple(self._generation(row, started) for row in rows)
@@ -142,50 +152,31 @@ class TorchDecoder:
         Raises:
             PromptTooLongError: a prompt and its continuation do not fit the context.
         """
-        encoded = [self._prompts.encode_prompt(prompt) for prompt in prompts]
-        targets = [self._prompts.encode_text(text) for text in continuations]
-        for prompt, target in zip(encoded, targets, strict=True):
-            self._check_length(prompt, len(target), "its continuation")
-        scored: list[tuple[ScoredToken, ...]] = [()] * len(targets)
-        order = sorted(
-            (i for i, target in enumerate(targets) if target), key=lambda i: len(encoded[i]) + len(targets[i])
-        )
-        for batch in _batches(order, lambda i: len(encoded[i]) + len(targets[i])):
-            rows, wanted = [encoded[i] for i in batch], [targets[i] for i in batch]
-            for i, logits in zip(batch, self._in_turn(partial(self._runner.teach, rows, wanted)), strict=True):
-                ids = torch.tensor(targets[i], device=logits.device)
-                values = logits.log_softmax(dim=-1).gather(1, ids[:, None])[:, 0].tolist()
-                texts = token_texts(self._decode_ids, targets[i])
-                scored[i] = tuple(
-                    ScoredToken(text=text, token_id=token_id, log_probability=value)
-                    for text, token_id, value in zip(texts, targets[i], values, strict=True)
-                )
-        return tuple(scored)
+        return self._teacher.score(prompts, continuations)
 
     def distribution(
-        self, prompt: Sequence[Message], token_ids: Sequence[int], *, n_alternatives: int = 10
+        self,
+        prompt: Sequence[Message],
+        token_ids: Sequence[int],
+        *,
+        n_alternatives: int = 10,
+        sampling: SamplingParams | None = None,
+        cancel: Cancel | None = None,
     ) -> tuple[TokenDistribution, ...]:
-        """The distribution behind each of `token_ids` after `prompt`, in one pass.
+        """The distribution behind each of `token_ids` after `prompt`, in one pass; see `llm.types.Decoder`.
 
         Raises:
             PromptTooLongError: they do not fit the context.
             ValueError: an id is not in the vocabulary, or `n_alternatives` is negative.
+            CancelledError: `cancel` was set.
         """
-        size = int(self._model.get_input_embeddings().num_embeddings)
-        if n_alternatives < 0 or not all(0 <= token_id < size for token_id in token_ids):
-            raise ValueError(f"token ids must be 0 to {size - 1} and n_alternatives at least 0")
-        if not token_ids:
-            return ()
-        encoded = self._prompts.encode_prompt(prompt)
-        self._check_length(encoded, len(token_ids), "the tokens")
-        (logits,) = self._in_turn(partial(self._runner.teach, [encoded], [token_ids]))
-        texts = token_texts(self._decode_ids, token_ids)
-        return tuple(
-            distribution_of(
-                row.cpu(), text=text, token_id=token_id, n_alternatives=n_alternatives, decode=self._decode_one
-            )
-            for text, token_id, row in zip(texts, token_ids, logits, strict=True)
-        )
+        return self._teacher.distribution(prompt, token_ids, n_alternatives, sampling, cancel or Cancel())
+
+    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
+        """The tokens of a whole prompt; special tokens of the template are named."""
+        ids = self._prompts.encode_prompt(messages)
+        texts = token_texts(partial(self._decode_ids, skip_special_tokens=False), ids)
+        return tuple(PromptToken(text=text, token_id=token_id) for text, token_id in zip(texts, ids, strict=True))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a plain text."""
@@ -225,7 +216,7 @@ class TorchDecoder:
         try:
             if active:
                 prompts = [row.prompt for row in active]
-                state, logits = self._in_turn(partial(self._runner.start, prompts), active)
+                state, logits = self._in_turn(partial(self._runner.start, prompts), _cancels(active))
             while active:
                 ids = self._choose(active, logits)
                 for row, (token_id, probability) in zip(active, ids, strict=True):
@@ -237,7 +228,7 @@ class TorchDecoder:
                 if len(kept) < len(active):
                     self._runner.select(state, kept)
                     active = [active[i] for i in kept]
-                logits = self._in_turn(partial(self._runner.step, state, next_ids), active)
+                logits = self._in_turn(partial(self._runner.step, state, next_ids), _cancels(active))
         except CancelledError:
             for row in active:
                 row.finish = row.finish or "cancelled"
@@ -294,11 +285,11 @@ class TorchDecoder:
                     penalty=sampling.repetition_penalty,
                     eos_ids=sorted(self._eos_ids),
                 ),
-                [row],
+                _cancels([row]),
             )
             end = next((i for i, token_id in enumerate(ids) if token_id in self._eos_ids), None)
             kept = ids if end is None else ids[: end + 1]
-            (logits,) = self._in_turn(partial(self._runner.teach, [row.prompt], [kept]), [row])
+            (logits,) = self._in_turn(partial(self._runner.teach, [row.prompt], [kept]), _cancels([row]))
         except CancelledError:
             row.finish = "cancelled"
             return
@@ -325,12 +316,16 @@ class TorchDecoder:
     def _decode_one(self, token_id: int) -> str:
         return str(self._tokenizer.decode([token_id]))
 
-    def _decode_ids(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    def _decode_ids(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        return str(
+            self._tokenizer.decode(
+                list(ids), skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
+            )
+        )
 
-    def _in_turn(self, work: Callable[[], T], rows: Sequence[_Row] = ()) -> T:
-        """Run `work` on the model when it is this caller's turn; it breaks off once all of `rows` are cancelled."""
-        watched = tuple(row.request.cancel for row in rows)
+    def _in_turn(self, work: Callable[[], T], cancels: Sequence[Cancel] = ()) -> T:
+        """Run `work` on the model when it is this caller's turn; it breaks off once all of `cancels` are set."""
+        watched = tuple(cancels)
         with self._turns.take(lambda: bool(watched) and all(cancel.is_set for cancel in watched)):
             self._watched = watched
             try:
@@ -342,6 +337,10 @@ class TorchDecoder:
     def _stop_if_cancelled(self) -> None:
         if self._watched and all(cancel.is_set for cancel in self._watched):
             raise CancelledError("the request was cancelled")
+
+
+def _cancels(rows: Sequence[_Row]) -> tuple[Cancel, ...]:
+    return tuple(row.request.cancel for row in rows)
 
 
 def load_decoder(folder: Path, *, name: str, device: Device) -> TorchDecoder:
@@ -372,15 +371,3 @@ def load_decoder(folder: Path, *, name: str, device: Device) -> TorchDecoder:
     decoder = TorchDecoder(model.to(device.kind), tokenizer, name=name, device=device)
     _log.info("model_loaded", model=name, device=device.kind, dtype=device.dtype, seconds=time.perf_counter() - started)
     return decoder
-
-
-def _batches(items: Sequence[T], length: Callable[[T], int]) -> Iterator[list[T]]:
-    """Cut items, sorted by length, into batches of bounded padded size."""
-    batch: list[T] = []
-    for item in items:
-        if batch and (len(batch) >= _BATCH_ROWS or (len(batch) + 1) * length(item) > _BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch

@@ -5,8 +5,16 @@ import threading
 from collections.abc import Callable
 
 import pytest
+import torch
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
-from llm.errors import PromptTooLongError
+from llm.errors import CancelledError, PromptTooLongError
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel, Decoder, Generation, Message, Request, SamplingParams, Token
 
@@ -177,6 +185,63 @@ def test_distribution_agrees_with_generation(decoder: Decoder) -> None:
 def test_distribution_refuses_ids_it_does_not_have(decoder: Decoder) -> None:
     with pytest.raises(ValueError, match="token ids"):
         decoder.distribution(ask().messages, [-1])
+
+
+RESHAPING = [
+    SamplingParams(),
+    SamplingParams(temperature=1.0),
+    SamplingParams(temperature=0.4),
+    SamplingParams(temperature=1.0, top_k=1),
+    SamplingParams(temperature=2.0, top_k=7),
+    SamplingParams(temperature=1.0, top_p=0.6),
+    SamplingParams(temperature=1.5, top_p=0.97, top_k=50),
+    SamplingParams(temperature=0.8, min_p=0.5),
+]
+
+
+@pytest.mark.parametrize("sampling", RESHAPING, ids=str)
+def test_the_reshaped_distribution_is_that_of_transformers(decoder: Decoder, sampling: SamplingParams) -> None:
+    warpers = LogitsProcessorList()
+    if sampling.temperature:
+        warpers.append(TemperatureLogitsWarper(sampling.temperature))
+        warpers.append(TopKLogitsWarper(sampling.top_k or 10**6))
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+        warpers.append(MinPLogitsWarper(sampling.min_p))
+    (done,) = decoder.generate([ask(max_new_tokens=6)])
+    ids = [token.token_id for token in done.tokens]
+    for entry in decoder.distribution(ask().messages, ids, n_alternatives=10**6, sampling=sampling):
+        logits = torch.tensor([[alternative.logit for alternative in entry.alternatives]])
+        expected = warpers(torch.zeros((1, 0), dtype=torch.long), logits)[0].softmax(dim=-1)
+        if not sampling.temperature:
+            expected = torch.zeros(len(entry.alternatives)).index_fill(0, logits[0].argmax(), 1.0)
+        reshaped = {alternative.token_id: alternative.reshaped_probability for alternative in entry.alternatives}
+        assert list(reshaped.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+        assert entry.reshaped_probability == reshaped[entry.token_id]
+        assert entry.n_kept == int((expected > 0).sum())
+        assert entry.tail_probability == pytest.approx(0, abs=1e-5)
+
+
+def test_without_sampling_parameters_nothing_is_said_of_reshaping(decoder: Decoder) -> None:
+    (done,) = decoder.generate([ask(max_new_tokens=1)])
+    (entry,) = decoder.distribution(ask().messages, [done.tokens[0].token_id])
+    assert (entry.reshaped_probability, entry.n_kept) == (None, None)
+    assert all(alternative.reshaped_probability is None for alternative in entry.alternatives)
+
+
+def test_a_cancelled_distribution_is_not_made(decoder: Decoder) -> None:
+    (done,) = decoder.generate([ask(max_new_tokens=1)])
+    cancel = Cancel()
+    cancel.set()
+    with pytest.raises(CancelledError):
+        decoder.distribution(ask().messages, [done.tokens[0].token_id], cancel=cancel)
+
+
+def test_the_tokens_of_a_prompt_are_its_text(decoder: Decoder) -> None:
+    messages = (Message(role="system", content="Größe 日本語 👩‍🔬."), *ask("Where is <|im_end|> the sea?").messages)
+    tokens = decoder.encode_prompt(messages)
+    assert len(tokens) == decoder.count_prompt_tokens(messages)
+    text = "".join(token.text for token in tokens)
+    assert all(message.content in text for message in messages)
 
 
 def test_counting(decoder: Decoder) -> None:

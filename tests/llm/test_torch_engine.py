@@ -75,6 +75,29 @@ def test_probabilities_are_those_of_the_undistorted_model(llama: TorchDecoder) -
     assert [token.probability for token in done.tokens] == pytest.approx([d.probability for d in behind], abs=1e-5)
 
 
+@pytest.mark.parametrize("which", ["llama", "t5"])
+def test_the_penalty_counts_what_it_counts_in_generation(which: str, request: pytest.FixtureRequest) -> None:
+    decoder: TorchDecoder = request.getfixturevalue(which)
+    sampled = ask(temperature=0.2, repetition_penalty=3.0, top_k=4, seed=5)
+    (done,) = decoder.generate([sampled])
+    ids = [token.token_id for token in done.tokens]
+    behind = decoder.distribution(sampled.messages, ids, sampling=sampled.sampling)
+    assert all(entry.reshaped_probability for entry in behind)
+    greedy = ask(repetition_penalty=3.0)
+    ids = [token.token_id for token in decoder.generate([greedy])[0].tokens]
+    behind = decoder.distribution(greedy.messages, ids, sampling=greedy.sampling)
+    assert ids
+    assert all(entry.reshaped_probability == 1.0 for entry in behind)
+
+
+def test_a_distribution_is_cancelled_inside_the_pass(llama: TorchDecoder) -> None:
+    cancel = CancelAfter(2)
+    with pytest.raises(CancelledError):
+        llama.distribution(ask().messages, [5, 6], cancel=cancel)
+    assert cancel.n_asked == 3  # the last of three layers did not run
+    assert llama.distribution(ask().messages, [5])
+
+
 def test_a_seed_gives_the_same_text_alone_and_in_company(llama: TorchDecoder) -> None:
     def texts(requests: list[Request]) -> list[str]:
         return [done.text for done in llama.generate(requests)]
