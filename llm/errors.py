@@ -7,6 +7,7 @@ LlmError
 ├── DownloadError            a source could not be reached or broke off
 ├── PromptTooLongError       the prompt does not fit the model's context
 ├── UnsupportedError         the engine lacks what was asked (see `Capabilities`)
+├── InvalidTrainingDataError training data or a checkpoint cannot be used
 └── CancelledError           the caller cancelled the request
 """
 
@@ -41,3 +42,7 @@ class UnsupportedError(LlmError):
 
 class CancelledError(LlmError):
     """The request was cancelled by its caller."""
+
+
+class InvalidTrainingDataError(LlmError):
+    """Training data or a checkpoint cannot be used; the message names the line or the folder."""

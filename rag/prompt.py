@@ -17,7 +17,7 @@ from rag.prompt_passage import Evidence, Neighbour, PromptPassage, cut, from_evi
 from rag.text import split_sentences, words
 from rag.types import Dropped, Hit
 
-PROMPT_VERSION = "grounded-1"  # stored with runs: figures of different versions are not compared
+PROMPT_VERSION = "grounded-2"  # stored with runs: figures of different versions are not compared
 NOT_IN_DOCUMENTS = "The documents do not contain an answer to this question."
 NOT_KNOWN = "I do not know the answer to this question."
 
@@ -27,7 +27,7 @@ _GROUNDED = (
     "Answer the question from the passages in one short sentence. "
     f"If the passages do not answer it, write: {NOT_IN_DOCUMENTS}"
 )
-_ASK = "Answer in one short sentence:"
+_ASK = "Answer in a few words, copied from the passages:"
 _CLOSED_BOOK = f"Answer the question in one short sentence. If you do not know the answer, write: {NOT_KNOWN}"
 
 _MAX_HISTORY_MESSAGES = 4

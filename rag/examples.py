@@ -1,0 +1,300 @@
+"""Training messages with the serving prompt: what a decoder reads when it is tuned to answer from passages.
+
+From paragraphs with questions (SQuAD 1.1 train: Rajpurkar et al., 2016) come groups of examples. All of a group share
+their passages and so the beginning of their prompt, which a trainer then reads once (`llm.training.packing`). A group
+holds questions to several of its passages, and questions that it cannot answer: those of a paragraph that was left
+out, and twins of answerable ones in which a name, a number or a word was turned.
+"""
+
+import collections
+import dataclasses
+import gzip
+import hashlib
+import json
+import math
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llm.types import Message
+from rag.errors import InvalidInputError
+from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
+from rag.prompt_passage import Evidence, PromptPassage, from_evidence
+from rag.text import content_words
+
+Kind = Literal["answerable", "swapped", "left_out", "twin"]
+
+_N_PASSAGES = ((1, 0.10), (2, 0.20), (3, 0.25), (4, 0.25), (5, 0.20))
+_MAX_CHARS = 3_200  # of the passages of one group: about 800 tokens, what a prompt of the service holds
+_MAX_QUESTIONS = 3  # of one passage
+_UNANSWERABLE = 0.30  # share of the examples
+_TWIN = 0.55  # of the unanswerable ones
+_SWAPPED = 0.10  # of the groups have one passage in which the answer is another: the passage must win over memory
+_FOREIGN = 0.15  # of the groups hold one passage of another article
+_BEST_LAST = 0.5  # of the groups have the passages in the order of a search; the others at random
+
+_HELD_OUT = 26  # of 256, by the first byte of the title's SHA-256
+
+_NAME = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:of|the|de|and)?\s*[A-Z][\w'’-]*)*")
+_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
+_TURNED = {  # words whose exchange makes another question
+    "first": "last", "last": "first", "before": "after", "after": "before", "most": "fewest", "least": "most",
+    "largest": "smallest", "smallest": "largest", "highest": "lowest", "lowest": "highest", "north": "south",
+    "south": "north", "east": "west", "west": "east", "northern": "southern", "southern": "northern",
+    "eastern": "western", "western": "eastern", "oldest": "newest", "newest": "oldest", "began": "ended",
+    "begin": "end", "start": "end", "started": "ended", "born": "buried", "died": "was born", "increase": "decrease",
+    "increased": "decreased", "decrease": "increase", "won": "lost", "lost": "won", "win": "lose", "lose": "win",
+    "more": "less", "less": "more", "early": "late", "late": "early", "male": "female", "female": "male",
+    "major": "minor", "minor": "major", "longest": "shortest", "shortest": "longest", "best": "worst",
+    "buy": "sell", "bought": "sold", "sold": "bought", "support": "oppose", "supported": "opposed",
+    "allowed": "forbidden", "founded": "abolished", "built": "demolished", "above": "below", "below": "above",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Za-z]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question and the words of its paragraph that answer it."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paragraph:
+    """One paragraph of an article and what is asked about it."""
+
+    title: str
+    text: str
+    questions: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingExample:
+    """One prompt and what should be written after it."""
+
+    messages: tuple[Message, ...]
+    answer: str
+    kind: Kind
+    group: int  # examples of one group share their passages
+
+    def as_row(self) -> dict[str, object]:
+        """The row of a JSONL file for `citebound train sft`."""
+        turns = [{"role": message.role, "content": message.content} for message in self.messages]
+        return {
+            "messages": [*turns, {"role": "assistant", "content": self.answer}],
+            "kind": self.kind,
+            "group": self.group,
+        }
+
+
+def read_paragraphs(path: Path) -> dict[str, tuple[Paragraph, ...]]:
+    """Paragraphs by title from JSON lines (`title`, `context`, `questions` of `question` and `answer`), gzipped or not.
+
+    Raises:
+        InvalidInputError: a line is not such a paragraph; the message names it.
+    """
+    articles: dict[str, list[Paragraph]] = collections.defaultdict(list)
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                asked = tuple(
+                    Asked(question=" ".join(one["question"].split()), answer=one["answer"]) for one in row["questions"]
+                )
+                paragraph = Paragraph(title=row["title"].replace("_", " "), text=row["context"], questions=asked)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise InvalidInputError(
+                    f"{path.name} line {number} is no paragraph with questions; "
+                    "it needs title, context and questions of question and answer"
+                ) from error
+            articles[paragraph.title].append(paragraph)
+    return {title: tuple(paragraphs) for title, paragraphs in articles.items()}
+
+
+def is_held_out(title: str) -> bool:
+    """Whether an article (about one in ten) is kept from training, for thresholds and for watching the loss."""
+    return hashlib.sha256(title.replace(" ", "_").encode()).digest()[0] < _HELD_OUT
+
+
+def make_examples(
+    articles: dict[str, tuple[Paragraph, ...]], *, n_groups: int, rng: random.Random
+) -> Iterator[TrainingExample]:
+    """Examples of `n_groups` groups, one group after the other; the same `rng` state, the same examples."""
+    titles = sorted(title for title, paragraphs in articles.items() if len(paragraphs) >= 2)
+    ranks = {title: _Overlap(articles[title]) for title in titles}
+    for group in range(n_groups):
+        title = rng.choice(titles)
+        foreign = articles[rng.choice(titles)] if rng.random() < _FOREIGN else ()
+        yield from _group(group, articles[title], ranks[title], foreign, rng)
+
+
+class _Overlap:
+    """Which paragraphs of one article share most words with a question, rare words counting more."""
+
+    def __init__(self, paragraphs: Sequence[Paragraph]) -> None:
+        self._terms = [frozenset(content_words(paragraph.text)) for paragraph in paragraphs]
+        self._counts = collections.Counter(term for terms in self._terms for term in terms)
+
+    def rank(self, question: str) -> list[int]:
+        """Places of all paragraphs, best first."""
+        asked = frozenset(content_words(question))
+        n = len(self._terms)
+        scores = [  # fsum: a set has no order that two runs share, and a plain sum depends on it
+            math.fsum(math.log((n + 1) / (self._counts[term] + 0.5)) for term in asked & terms) for terms in self._terms
+        ]
+        return sorted(range(n), key=scores.__getitem__, reverse=True)
+
+
+def _group(
+    group: int, paragraphs: Sequence[Paragraph], overlap: _Overlap, foreign: Sequence[Paragraph], rng: random.Random
+) -> Iterator[TrainingExample]:
+    """The examples of one group of passages from one article."""
+    anchor = rng.choice([place for place, paragraph in enumerate(paragraphs) if paragraph.questions] or [0])
+    asked = rng.choice(paragraphs[anchor].questions) if paragraphs[anchor].questions else None
+    ranked = overlap.rank(asked.question) if asked else list(range(len(paragraphs)))
+    (n_passages,) = rng.choices([n for n, _ in _N_PASSAGES], [share for _, share in _N_PASSAGES])
+    places = _fitting([anchor, *(place for place in ranked if place != anchor)], paragraphs, n_passages)
+    shown = [paragraphs[place] for place in sorted(places, key=ranked.index)]
+    if foreign and len(shown) > 1:
+        shown[-1] = rng.choice(foreign)
+    if rng.random() >= _BEST_LAST:
+        rng.shuffle(shown)
+    swapped: Paragraph | None = None
+    if rng.random() < _SWAPPED:
+        shown, swapped = _with_swapped(shown, paragraphs, rng)
+    passages = tuple(_passage(number, paragraph) for number, paragraph in enumerate(shown, start=1))
+    left_out = [paragraphs[place] for place in ranked if paragraphs[place] not in shown]
+    examples = list(_answerable(shown, swapped, rng))
+    n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5)
+    examples += _unanswerable(shown, left_out, max(n_more, 1 if not examples else 0), rng)
+    rng.shuffle(examples)
+    for kind, question, answer in examples:
+        yield TrainingExample(messages=grounded_messages(question, passages), answer=answer, kind=kind, group=group)
+
+
+def _fitting(places: Sequence[int], paragraphs: Sequence[Paragraph], n_passages: int) -> list[int]:
+    """The first of `places` that are at most `n_passages` and take at most `_MAX_CHARS` together."""
+    kept: list[int] = []
+    n_chars = 0
+    for place in places:
+        n_chars += len(paragraphs[place].text)
+        if kept and n_chars > _MAX_CHARS:
+            break
+        kept.append(place)
+        if len(kept) == n_passages:
+            break
+    return kept
+
+
+def _passage(number: int, paragraph: Paragraph) -> PromptPassage:
+    evidence = from_evidence(Evidence(id=str(number), text=paragraph.text))
+    return dataclasses.replace(evidence, heading=paragraph.title)
+
+
+def _answerable(
+    shown: Sequence[Paragraph], swapped: Paragraph | None, rng: random.Random
+) -> Iterator[tuple[Kind, str, str]]:
+    for marker, paragraph in enumerate(shown, start=1):
+        for asked in rng.sample(paragraph.questions, min(len(paragraph.questions), _MAX_QUESTIONS)):
+            kind: Kind = "swapped" if paragraph is swapped else "answerable"
+            yield kind, asked.question, f"{asked.answer.strip()} [{marker}]"
+
+
+def _with_swapped(
+    shown: Sequence[Paragraph], paragraphs: Sequence[Paragraph], rng: random.Random
+) -> tuple[list[Paragraph], Paragraph | None]:
+    """`shown` with one answer in one paragraph exchanged for another of its kind; only that is asked about it."""
+    candidates = [(place, asked) for place, paragraph in enumerate(shown) for asked in paragraph.questions]
+    rng.shuffle(candidates)
+    others = [asked.answer for paragraph in paragraphs for asked in paragraph.questions]
+    for place, asked in candidates:
+        alike = [other for other in others if _alike(other, asked.answer) and other not in shown[place].text]
+        if alike and asked.answer in shown[place].text:
+            other = rng.choice(alike)
+            paragraph = Paragraph(
+                title=shown[place].title,
+                text=shown[place].text.replace(asked.answer, other),
+                questions=(Asked(question=asked.question, answer=other),),
+            )
+            return [paragraph if number == place else one for number, one in enumerate(shown)], paragraph
+    return list(shown), None
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two answers are of one kind: numbers, names or plain words, and of similar length."""
+    return (
+        one.casefold() != other.casefold()
+        and bool(_NUMBER.search(one)) == bool(_NUMBER.search(other))
+        and one[:1].isupper() == other[:1].isupper()
+        and abs(len(one.split()) - len(other.split())) <= 1
+    )
+
+
+def _unanswerable(
+    shown: Sequence[Paragraph], left_out: Sequence[Paragraph], n: int, rng: random.Random
+) -> Iterator[tuple[Kind, str, str]]:
+    """At most `n` questions that the shown passages do not answer."""
+    text = " ".join(paragraph.text for paragraph in shown).casefold()
+    asked_here = [asked.question for paragraph in shown for asked in paragraph.questions]
+    others = [asked.question for paragraph in left_out for asked in paragraph.questions]
+    near = [
+        asked.question
+        for paragraph in left_out[:6]
+        for asked in paragraph.questions
+        if asked.answer.casefold() not in text
+    ]
+    for _ in range(n):
+        if asked_here and rng.random() < _TWIN:
+            twin = _twin(rng.choice(asked_here), others, text, rng)
+            if twin is not None:
+                yield "twin", twin, NOT_IN_DOCUMENTS
+        elif near:
+            yield "left_out", rng.choice(near), NOT_IN_DOCUMENTS
+
+
+def _twin(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    """`question` about something else: another name, another number, or one word turned; None if nothing can be."""
+    ways = [_other_name, _other_number, _turned]
+    rng.shuffle(ways)
+    for way in ways:
+        twin = way(question, others, text, rng)
+        if twin is not None and twin != question:
+            return twin
+    return None
+
+
+def _other_name(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    names = [match for match in _NAME.finditer(question) if match.start() > 0]
+    strangers = [
+        match[0] for other in others for match in _NAME.finditer(other) if match.start() > 0 and
+        match[0].casefold() not in text
+    ]  # fmt: skip
+    if not names or not strangers:
+        return None
+    name = rng.choice(names)
+    return question[: name.start()] + rng.choice(strangers) + question[name.end() :]
+
+
+def _other_number(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    numbers = list(_NUMBER.finditer(question))
+    if not numbers:
+        return None
+    number = rng.choice(numbers)
+    if not number[0].isdigit():
+        return None
+    value = int(number[0])
+    other = str(value + rng.choice((-30, -11, -7, -3, 3, 7, 11, 30))) if value > 40 else str(value + rng.randint(1, 9))
+    return None if other in text else question[: number.start()] + other + question[number.end() :]
+
+
+def _turned(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    words = [match for match in _WORD.finditer(question) if match[0] in _TURNED]
+    if not words:
+        return None
+    word = rng.choice(words)
+    return question[: word.start()] + _TURNED[word[0]] + question[word.end() :]
