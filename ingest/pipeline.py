@@ -14,6 +14,7 @@ from ingest.run import IngestRun
 from llm.errors import LlmError
 from rag.catalog.catalog import Catalog
 from rag.catalog.events import DocumentEvent
+from rag.catalog.jobs import INGEST
 from rag.embed import Embedder, TokenCounter
 from rag.errors import CiteboundError, NotReadyError, StorageError
 
@@ -154,7 +155,7 @@ class Ingestor:
     def _work(self) -> int:
         self._release(self._unreleased)
         self._indexes.catch_up()
-        if self._catalog.jobs.n_queued() == 0:
+        if self._catalog.jobs.n_queued(INGEST) == 0:
             self._problem = None
             return 0
         embedder, counter = self._load_model()

@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rag.catalog.answer_json import answer_to_json
+from rag.catalog.changes import was_here
 from rag.catalog.database import Database
-from rag.catalog.models import AnswerRow, AnswerSourceRow, ChangeRow, DocumentRow
+from rag.catalog.models import AnswerRow, AnswerSourceRow, DocumentRow
 from rag.catalog.redact import redact
 from rag.catalog.traces import StoredTrace, load_trace, redact_traces, save_trace
 from rag.errors import NotFoundError
@@ -50,7 +51,7 @@ class Answers:
             for document_id in {document_id for document_id, _ in cited | given}:
                 if session.get(DocumentRow, document_id) is not None:
                     sources[document_id] = True
-                elif _was_here(session, document_id):
+                elif was_here(session, document_id):
                     sources[document_id] = False
                     payload = redact(payload, document_id)
             session.add(AnswerRow(answer_id=answer.answer_id, payload=payload, created_at=answer.created_at))
@@ -100,11 +101,6 @@ class Answers:
             if session.get(AnswerRow, answer_id) is None:
                 raise NotFoundError(_UNKNOWN)
             return load_trace(session, answer_id)
-
-
-def _was_here(session: Session, document_id: str) -> bool:
-    """Whether a document that is gone ever had passages; the change log outlives it."""
-    return session.scalar(select(ChangeRow.seq).where(ChangeRow.document_id == document_id).limit(1)) is not None
 
 
 def redact_answers(session: Session, document_id: str) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rag.catalog.answers import Answers
 from rag.catalog.changes import Changes
+from rag.catalog.comparisons import Comparisons
 from rag.catalog.database import Database
 from rag.catalog.documents import Documents
 from rag.catalog.events import Events
@@ -25,7 +26,7 @@ class Started:
 
 
 class Catalog:
-    """Documents, passages, jobs, answers, keys and the change log over one database and one file store."""
+    """Documents, passages, jobs, answers, comparisons, keys and the change log over one database and one file store."""
 
     def __init__(self, database: Database, files: FileStore, new_id: NewId = random_id) -> None:
         self.database = database
@@ -36,6 +37,7 @@ class Catalog:
         self.passages = Passages(database)
         self.jobs = Jobs(database, self.events, new_id)
         self.answers = Answers(database)
+        self.comparisons = Comparisons(database, new_id)
         self.keys = Keys(database, new_id)
         self.changes = Changes(database)
 

@@ -111,3 +111,8 @@ def _change(row: ChangeRow) -> Change:
         first_passage_id=row.first_passage_id,
         last_passage_id=row.last_passage_id,
     )
+
+
+def was_here(session: Session, document_id: str) -> bool:
+    """Whether a document that is gone ever had passages; the change log outlives it."""
+    return session.scalar(select(ChangeRow.seq).where(ChangeRow.document_id == document_id).limit(1)) is not None

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from rag.catalog.answers import redact_answers
+from rag.catalog.comparison_redact import redact_comparisons
 from rag.catalog.database import Database
 from rag.catalog.document_rows import to_document
 from rag.catalog.files import FileStore
@@ -44,6 +45,7 @@ def delete_rows(session: Session, document_id: str, now: datetime.datetime) -> t
     cancel_jobs(session, document_id, now)
     session.execute(update(JobRow).where(JobRow.document_id == document_id).values(error=None, payload={}))
     redact_answers(session, document_id)
+    redact_comparisons(session, document_id)
     session.execute(delete(DocumentRow).where(DocumentRow.document_id == document_id))  # versions and pages follow
     return document, n_passages
 

@@ -12,15 +12,20 @@ from rag.catalog.database import Database
 from rag.catalog.document_rows import failure_from_json, failure_to_json, set_failed, to_document
 from rag.catalog.events import DocumentEvent, Events
 from rag.catalog.ids import NewId
-from rag.catalog.models import DocumentRow, JobRow
+from rag.catalog.models import ComparisonRow, DocumentRow, JobRow
 from rag.errors import NotFoundError
 from rag.types import Failure, JobStatus
 
 INGEST = "ingest"
+COMPARISON = "comparison"
 MAX_ATTEMPTS = 3  # a job that took the whole process down this often is given up
 _CRASHED = Failure(
     code="parser_crashed",
     message=f"the process died {MAX_ATTEMPTS} times while it read this file; check the file, then retry it",
+)
+_COMPARISON_CRASHED = Failure(
+    code="crashed",
+    message=f"the process died {MAX_ATTEMPTS} times at the same case; take that case out, or resume the comparison",
 )
 
 
@@ -66,14 +71,14 @@ class Jobs:
         self._events = events
         self._new_id = new_id
 
-    def claim(self, now: datetime.datetime) -> Job | None:
-        """Take the oldest queued job; None where nothing waits. No two callers get the same.
+    def claim(self, now: datetime.datetime, kind: str = INGEST) -> Job | None:
+        """Take the oldest queued job of a kind; None where nothing waits. No two callers get the same.
 
         A power cut may undo it, and the job is queued again; a crash counts as an attempt.
         """
-        query = select(JobRow).where(JobRow.status == "queued").order_by(JobRow.number).limit(1)
+        query = select(JobRow).where(JobRow.status == "queued", JobRow.kind == kind).order_by(JobRow.number).limit(1)
         with self._database.read() as session:
-            if session.scalar(select(JobRow.number).where(JobRow.status == "queued").limit(1)) is None:
+            if session.scalar(query.with_only_columns(JobRow.number)) is None:
                 return None
         with self._database.write(durable=False) as session:
             row = session.scalar(query)
@@ -105,7 +110,7 @@ class Jobs:
             if row.status != "running":
                 return
             row.status, row.progress, row.attempts, row.updated_at = "queued", 0.0, row.attempts - 1, now
-            self._requeue_document(session, row, now)
+            self._requeue_subject(session, row, now)
 
     def recover(self, now: datetime.datetime) -> Recovered:
         """At start: queue again what ran when the process died; give up on what died three times."""
@@ -116,8 +121,12 @@ class Jobs:
                 row.updated_at = now
                 if row.attempts < MAX_ATTEMPTS:
                     row.status, row.progress = "queued", 0.0
-                    self._requeue_document(session, row, now)
+                    self._requeue_subject(session, row, now)
                     requeued.append(row.job_id)
+                    continue
+                if row.kind == COMPARISON:
+                    row.status, row.error = "failed", failure_to_json(_COMPARISON_CRASHED)
+                    _set_comparison(session, row, "failed", _COMPARISON_CRASHED, now)
                     continue
                 row.status, row.error = "failed", failure_to_json(_CRASHED)
                 document = _document(session, row)
@@ -133,13 +142,17 @@ class Jobs:
             status = session.scalar(select(JobRow.status).where(JobRow.job_id == job_id))
         return status is None or status == "cancelled"
 
-    def n_queued(self) -> int:
-        """How many jobs wait or run."""
+    def n_queued(self, kind: str | None = None) -> int:
+        """How many jobs wait or run, of one kind or of all."""
+        query = select(func.count()).select_from(JobRow).where(JobRow.status.in_(("queued", "running")))
+        if kind is not None:
+            query = query.where(JobRow.kind == kind)
         with self._database.read() as session:
-            query = select(func.count()).select_from(JobRow).where(JobRow.status.in_(("queued", "running")))
             return session.scalar(query) or 0
 
-    def _requeue_document(self, session: Session, job: JobRow, now: datetime.datetime) -> None:
+    def _requeue_subject(self, session: Session, job: JobRow, now: datetime.datetime) -> None:
+        if job.kind == COMPARISON:
+            _set_comparison(session, job, "queued", None, now)
         document = _document(session, job)
         if document is not None and document.status in ("parsing", "embedding"):
             document.status, document.progress, document.updated_at = "queued", 0.0, now
@@ -150,7 +163,16 @@ class Jobs:
         self._database.on_commit(lambda: self._events.publish(DocumentEvent(document=document)))
 
 
-def queue_job(session: Session, job_id: str, kind: str, document_id: str, version: int, now: datetime.datetime) -> None:
+def queue_job(
+    session: Session,
+    job_id: str,
+    kind: str,
+    document_id: str | None,
+    version: int | None,
+    now: datetime.datetime,
+    *,
+    payload: Mapping[str, Any] | None = None,
+) -> None:
     """Queue a job in the caller's transaction."""
     session.add(
         JobRow(
@@ -161,7 +183,7 @@ def queue_job(session: Session, job_id: str, kind: str, document_id: str, versio
             status="queued",
             progress=0.0,
             attempts=0,
-            payload={},
+            payload=dict(payload or {}),
             error=None,
             created_at=now,
             updated_at=now,
@@ -182,6 +204,16 @@ def running_job(session: Session, job_id: str, document_id: str) -> JobRow | Non
     """The job if it still runs for that document."""
     row = session.scalar(select(JobRow).where(JobRow.job_id == job_id))
     return row if row is not None and row.status == "running" and row.document_id == document_id else None
+
+
+def _set_comparison(
+    session: Session, job: JobRow, status: str, failure: Failure | None, now: datetime.datetime
+) -> None:
+    """Show the comparison that a job works on as queued again, or as failed."""
+    row = session.get(ComparisonRow, job.payload["comparison_id"])
+    if row is not None and row.job_id == job.job_id and row.status in ("queued", "running"):
+        row.status, row.seconds_left, row.updated_at = status, None, now
+        row.error = None if failure is None else failure_to_json(failure)
 
 
 def _document(session: Session, job: JobRow) -> DocumentRow | None:

@@ -137,7 +137,9 @@ def _insert(session: Session, table: Table, path: Path) -> int:
 
 def _check_row(table: Table, row: dict[str, Any]) -> None:
     if not all(
-        is_id(row[name]) for name in ("document_id", "answer_id", "job_id", "key_id") if row.get(name) is not None
+        is_id(row[name])
+        for name in ("document_id", "answer_id", "comparison_id", "job_id", "key_id")
+        if row.get(name) is not None
     ):
         raise InvalidInputError(f"a row of {table.name} in the backup has an id that is none; use another backup")
     if "vector" in row and (not row["vector"] or len(row["vector"]) % 4):
