@@ -8,7 +8,8 @@ from rag.types import VerdictLabel
 
 SCHEMA_VERSION = "1"
 
-Word = Literal["better", "worse", "equivalent", "undecided", "undefined"]
+# not_decidable: the judge is too weak; undefined: one side has no value
+Word = Literal["better", "worse", "equivalent", "undecided", "not_decidable", "undefined"]
 Transition = Literal[
     "rescued",  # wrong or abstained → correct
     "broken_by_context",  # correct → wrong
@@ -125,7 +126,7 @@ class DifferenceView:
     """System minus baseline on one figure, over the cases where both are defined."""
 
     figure: str
-    higher_is_better: bool
+    higher_is_better: bool | None  # null: neither (answer_rate), and never called better or worse
     n: int  # cases
     n_clusters: int
     baseline: float | None

@@ -17,7 +17,7 @@ SystemMode = Literal["grounded", "closed_book", "oracle"]
 RetrieverName = Literal["hybrid", "dense", "lexical"]
 AnswerLabel = Literal["correct", "wrong", "abstained"]  # what a person says of an answer
 Outcome = Literal["correct", "wrong", "abstained", "right_abstention", "false_confidence"]
-DecidedBy = Literal["person", "references", "judge", "abstention"]
+DecidedBy = Literal["person", "references", "abstention"]
 Cause = Literal["not_in_corpus", "not_retrieved", "cut_by_budget", "present_but_unread", "memory_over_evidence"]
 Where = Literal["elsewhere", "absent"]  # of an unsupported claim: in the corpus but not seen by the system, or nowhere
 
@@ -109,6 +109,7 @@ class ScoredClaim:
     score: float | None = None  # 0..1: probability of `supported`, None for a person's verdict
     shown_verdict: VerdictLabel | None = None  # against what the system itself was shown; None when closed book
     decided_by: Literal["person", "judge"] | None = None
+    judged: VerdictLabel | None = None  # the judge's own verdict, where a person's stands in its place
     quote: Quote | None = None  # what supports or contradicts it
     where: Where | None = None  # of unsupported claims
     reasons: tuple[str, ...] = ()
@@ -226,6 +227,32 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """Scores of a judge between `low` and `high`, and how often people agree."""
+
+    low: float
+    high: float
+    n: int
+    mean_score: float | None
+    share_supported: float | None  # by the people's labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeTrial:
+    """A judge against people's labels. Positive is what it must catch: a claim that is not supported."""
+
+    name: str  # of the judge
+    measured_on: str  # the labels, by name
+    caught: int  # not supported, and the judge says so
+    passed_over: int  # not supported, and the judge says supported
+    cleared: int  # supported, and the judge says so
+    accused: int  # supported, and the judge says not supported
+    ece: float | None  # expected calibration error of `score`, ten bins of equal width
+    brier: float | None
+    bins: tuple[ReliabilityBin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything that a run depends on, written before its first answer."""
 
@@ -237,6 +264,7 @@ class Manifest:
     systems: tuple[System, ...]  # the answers of external systems are in the results; here they are ()
     prompt_version: str | None = None
     verifier: VerifierInfo | None = None  # None where nothing was judged
+    judge_trial: JudgeTrial | None = None  # None where it was not tried on labels
     models: Mapping[str, Any] = field(default_factory=dict)  # system name → name, engine, device, dtype, sha256
     index: Mapping[str, Any] = field(default_factory=dict)  # hashes and the last catalog change they hold
     version: str = ""  # of Citebound
