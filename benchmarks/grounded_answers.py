@@ -20,7 +20,7 @@ from attribution_threshold import held_out_articles, nearest
 from llm.device import probe_device
 from llm.engines.torch import load_decoder
 from llm.types import SamplingParams
-from rag.answer import stream_answer
+from rag.answer import Pipeline, stream_answer
 from rag.answer_types import Answered, AskRequest, Drafted, Retrieved
 from rag.text import content_words
 from rag.types import Hit, Passage, Scores
@@ -84,8 +84,7 @@ def main() -> None:
         events = list(
             stream_answer(
                 AskRequest(question=asked["question"], sampling=SamplingParams(max_new_tokens=64)),
-                retriever=Paragraphs(nearest(asked["question"], paragraphs, row)),
-                decoder=decoder,
+                Pipeline(retriever=Paragraphs(nearest(asked["question"], paragraphs, row)), decoder=decoder),
                 answer_id="a",
                 now=NOW,
             )

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,79 +22,66 @@ from rag.answer_types import (
     Retrieved,
     Search,
     Verified,
-    Verifier,
 )
 from rag.attribution import Attributor
-from rag.citations import Finding, Locate, read_draft, write_citations
+from rag.citations import CitedText, Draft, Finding, Locate, read_draft, write_citations
+from rag.confidence import ConfidenceModel, load_confidence, signals_of
 from rag.draft import is_abstention
-from rag.generate import Written, write_draft
-from rag.markers import drop_markers
-from rag.prompt import (
-    NOT_IN_DOCUMENTS,
-    NOT_KNOWN,
-    Prompt,
-    build_closed_book_prompt,
-    build_evidence_prompt,
-    build_prompt,
-)
+from rag.elsewhere import Corpus, check_closed_book
+from rag.gate import apply_policy, gate
+from rag.generate import Written, prompt_for, write_draft
+from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.prompt_passage import Neighbour
-from rag.types import Answer, Hit, Policy, Removed, Timings, Trace, Usage
+from rag.types import Answer, Claim, Hit, Timings, Trace, Usage
+from rag.verify.types import Judge
 
 _MAX_QUERY_HISTORY_CHARS = 600  # of the question before a follow-up
 
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What questions are answered with, the same for every question."""
+
+    retriever: Search
+    decoder: Decoder
+    judge: Judge | None = None  # None: nothing is verified
+    settings: AnswerSettings = field(default_factory=AnswerSettings)
+    neighbour: Neighbour | None = None  # gives cut-off passages their context (see `build_prompt`)
+    locate: Locate | None = None  # gives citations pages and boxes; without it they have the pages of the passage
+    confidence: ConfidenceModel = field(default_factory=load_confidence)
+
+
 def answer_question(
     request: AskRequest,
+    pipeline: Pipeline,
     *,
-    retriever: Search,
-    decoder: Decoder,
     answer_id: str,
     now: datetime.datetime,
-    settings: AnswerSettings | None = None,
-    neighbour: Neighbour | None = None,
-    locate: Locate | None = None,
-    verifier: Verifier | None = None,
     cancel: Cancel | None = None,
 ) -> Answer:
     """The last event of `stream_answer`, which takes the same arguments and raises the same errors."""
-    events = stream_answer(
-        request,
-        retriever=retriever,
-        decoder=decoder,
-        answer_id=answer_id,
-        now=now,
-        settings=settings,
-        neighbour=neighbour,
-        locate=locate,
-        verifier=verifier,
-        cancel=cancel,
-    )
+    events = stream_answer(request, pipeline, answer_id=answer_id, now=now, cancel=cancel)
     return next(event.answer for event in events if isinstance(event, Answered))
 
 
 def stream_answer(
     request: AskRequest,
+    pipeline: Pipeline,
     *,
-    retriever: Search,
-    decoder: Decoder,
     answer_id: str,
     now: datetime.datetime,
-    settings: AnswerSettings | None = None,
-    neighbour: Neighbour | None = None,
-    locate: Locate | None = None,
-    verifier: Verifier | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[AnswerEvent]:
-    """Answer `request`, telling what happens: Retrieved, Drafted …, Cited …, Verified …, Answered.
+    """Answer `request`, telling what happens: Retrieved, Drafted …, then a sentence Cited … and Verified, Answered.
 
-    `neighbour` gives cut-off passages their context (see `build_prompt`), `locate` gives citations their pages and
-    boxes (without it: the pages of the passage). With `verifier`, if the request asks for it, every sentence is judged.
-    Closing the iterator, or `cancel`, stops the decoder.
+    With a judge, if the request asks for it, every sentence is judged against the passages of the prompt, and its
+    citations stand, move or go accordingly (see `rag.gate`). A closed-book answer is shown nothing: its claims are
+    judged against what the collection holds on each, and its faithfulness is None. Closing the iterator, or `cancel`,
+    stops the decoder.
 
-    The answer's `confidence` is the least attribution score of its sentences: how much of the weakest sentence the
-    evidence accounts for, word by word. It is not a probability; it is None in closed-book mode and where nothing was
+    The answer's `confidence` is that of `rag.confidence`; it is None in closed-book mode and where nothing was
     written. Under the policy `strict` no draft is shown: each sentence is told once it is known to stay.
 
     Raises:
@@ -101,45 +89,40 @@ def stream_answer(
         PromptTooLongError: the prompt and `max_new_tokens` exceed the decoder's context.
         CancelledError: `cancel` was set.
     """
-    settings, cancel = settings or AnswerSettings(), cancel or Cancel()
+    cancel, decoder = cancel or Cancel(), pipeline.decoder
     started = time.perf_counter()
     answer = _abstaining(request, answer_id, now)  # until something supports an answer
-    found = _retrieve(request, retriever)
-    answer = dataclasses.replace(
-        answer, retrieved=found.hits, timings=dataclasses.replace(answer.timings, retrieve_seconds=found.seconds)
-    )
+    found = _retrieve(request, pipeline.retriever)
+    answer = _timed(dataclasses.replace(answer, retrieved=found.hits), retrieve_seconds=found.seconds)
     trace = None
     yield found
     cancel.raise_if_set()
 
     if request.mode == "closed_book" or request.evidence or found.hits:
-        prompt = _prompt(request, found.hits, decoder, neighbour)
+        prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour)
         answer = dataclasses.replace(answer, dropped=prompt.dropped)
         if request.mode == "closed_book" or prompt.passages:
-            draft = yield from write_draft(
+            written = yield from write_draft(
                 prompt,
                 request.sampling,
                 decoder,
-                max_sentences=settings.max_sentences,
+                max_sentences=pipeline.settings.max_sentences,
                 show=request.policy == "flag",
                 cancel=cancel,
             )
-            trace = Trace(model=decoder.info.name, messages=prompt.messages, token_ids=draft.token_ids)
-            answer = _with_costs(answer, draft, decoder)
-            if request.mode == "closed_book":
-                answer = _uncited(answer, draft.text)
-            elif not is_abstention(draft.text):
-                answer = yield from _cite(answer, request, draft.text, prompt, settings, locate, verifier)
+            trace = Trace(model=decoder.info.name, messages=prompt.messages, token_ids=written.token_ids)
+            answer = _with_costs(answer, written, decoder)
+            if not is_abstention(written.text):
+                answer = yield from _Check(request, pipeline, prompt, cancel).finish(answer, written)
 
-    total = time.perf_counter() - started
-    answer = dataclasses.replace(answer, timings=dataclasses.replace(answer.timings, total_seconds=total))
+    answer = _timed(answer, total_seconds=time.perf_counter() - started)
     _log.info(
         "answered",
         answer_id=answer_id,
         abstained=answer.abstained,
         n_citations=len(answer.citations),
         n_invalid_markers=len(answer.invalid_markers),
-        seconds=round(total, 3),
+        seconds=round(answer.timings.total_seconds, 3),
     )
     yield Answered(answer=answer, trace=trace)
 
@@ -190,116 +173,122 @@ def search_query(question: str, history: Sequence[Message]) -> str:
     return f"{before[:_MAX_QUERY_HISTORY_CHARS]}\n{question}" if before else question
 
 
-def _prompt(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neighbour: Neighbour | None) -> Prompt:
-    if request.mode == "closed_book":
-        return build_closed_book_prompt(
-            request.question,
-            history=request.history,
-            token_budget=request.prompt_tokens,
-            count_tokens=decoder.count_prompt_tokens,
-        )
-    if request.evidence is not None:
-        return build_evidence_prompt(
-            request.question,
-            request.evidence,
-            history=request.history,
-            token_budget=request.prompt_tokens,
-            count_tokens=decoder.count_prompt_tokens,
-        )
-    return build_prompt(
-        request.question,
-        hits,
-        history=request.history,
-        token_budget=request.prompt_tokens,
-        count_tokens=decoder.count_prompt_tokens,
-        neighbour=neighbour,
-    )
-
-
 def _with_costs(answer: Answer, written: Written, decoder: Decoder) -> Answer:
-    timings = dataclasses.replace(
-        answer.timings,
-        first_token_seconds=written.first_token_seconds,
-        generate_seconds=written.generate_seconds,
-    )
-    return dataclasses.replace(answer, model=decoder.info, usage=written.usage, timings=timings)
+    answer = dataclasses.replace(answer, model=decoder.info, usage=written.usage)
+    return _timed(answer, first_token_seconds=written.first_token_seconds, generate_seconds=written.generate_seconds)
 
 
-def _uncited(answer: Answer, text: str) -> Answer:
-    """A closed-book answer: nothing can be cited, and a number in brackets would point nowhere."""
-    if is_abstention(text):
-        return answer
-    invalid = read_draft(text, 0).invalid_markers
-    return dataclasses.replace(answer, text=drop_markers(text).strip(), abstained=False, invalid_markers=invalid)
+def _timed(answer: Answer, **seconds: float | None) -> Answer:
+    taken = {name: value for name, value in seconds.items() if value is not None}
+    return dataclasses.replace(answer, timings=dataclasses.replace(answer.timings, **taken))
 
 
-def _cite(
-    answer: Answer,
-    request: AskRequest,
-    text: str,
-    prompt: Prompt,
-    settings: AnswerSettings,
-    locate: Locate | None,
-    verifier: Verifier | None,
-) -> Generator[AnswerEvent, None, Answer]:
-    """Attribute and judge every sentence of `text`, apply the policy, and place the citations."""
-    draft = read_draft(text, len(prompt.passages))
-    attributor = Attributor(request.question, prompt.passages, threshold=settings.citation_threshold)
-    findings = tuple(
-        Finding(sentence=sentence, attributed=attributor.attribute(sentence.text, sentence.written))
-        for sentence in draft.sentences
-    )
-    if verifier is not None and request.verify:
-        started = time.perf_counter()
-        verdicts = verifier.verify(request.question, findings, prompt.passages)
-        findings = tuple(
-            dataclasses.replace(finding, verdict=verdict) for finding, verdict in zip(findings, verdicts, strict=True)
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What happens to a draft: it is attributed, judged, held against the policy and the confidence, and cited."""
+
+    request: AskRequest
+    pipeline: Pipeline
+    prompt: Prompt
+    cancel: Cancel
+
+    def finish(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, Answer]:
+        """What the draft becomes; where nothing supports it, `answer`, which abstains, with what is known of it."""
+        draft = read_draft(written.text, len(self.prompt.passages))
+        findings = self._attribute(draft)
+        if self._judge is not None:
+            started = time.perf_counter()
+            findings = self._verify(findings, self._judge)
+            answer = _timed(answer, verify_seconds=time.perf_counter() - started)
+        kept, removed = apply_policy(self.request.policy, findings, cites=not self._closed)
+        confidence = self._confidence(kept, answer.retrieved, written)
+        answer = dataclasses.replace(
+            answer, invalid_markers=draft.invalid_markers, removed=removed, confidence=confidence
         )
-        timings = dataclasses.replace(answer.timings, verify_seconds=time.perf_counter() - started)
-        answer = dataclasses.replace(answer, timings=timings)
-    kept, removed = _apply(request.policy, findings)
-    confidence = min((finding.attributed.score for finding in kept), default=None)
-    answer = dataclasses.replace(answer, invalid_markers=draft.invalid_markers, removed=removed, confidence=confidence)
-    supported = any(finding.attributed.quotes for finding in kept)
-    too_low = request.abstain_below is not None and (confidence or 0.0) < request.abstain_below
-    if not supported or too_low:
-        return answer
-    cited = write_citations(kept, prompt.passages, locate)
-    if request.policy == "strict":
-        yield from (Drafted(text=part) for part in cited.parts)
-    yield from (Cited(citation=citation) for citation in cited.citations)
-    yield from (Verified(claim=claim) for claim in cited.claims)
-    n_supported = sum(claim.verdict == "supported" for claim in cited.claims)
-    return dataclasses.replace(
-        answer,
-        text=cited.text,
-        abstained=False,
-        citations=cited.citations,
-        claims=cited.claims,
-        faithfulness=n_supported / len(cited.claims) if cited.claims else None,
-    )
-
-
-def _apply(policy: Policy, findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], tuple[Removed, ...]]:
-    """What stays under a policy, and what goes: `flag` keeps all, `strict` only what is supported."""
-    if policy == "flag":
-        return tuple(findings), ()
-    kept = [finding for finding in findings if _reason(finding) is None]
-    removed = [
-        Removed(
-            text=finding.sentence.text,
-            verdict=finding.verdict.label if finding.verdict else "unsupported",
-            score=finding.verdict.score if finding.verdict else finding.attributed.score,
-            reason=reason,
+        if not self._may_answer(kept, confidence):
+            return answer
+        cited = write_citations(kept, self.prompt.passages, self.pipeline.locate)
+        claims, seconds = yield from self._tell(kept, cited, answer.retrieved)
+        n_supported = sum(claim.verdict == "supported" for claim in claims)
+        return dataclasses.replace(
+            _timed(answer, elsewhere_seconds=seconds),
+            text=cited.text,
+            abstained=False,
+            citations=cited.citations,
+            claims=claims,
+            faithfulness=n_supported / len(claims) if claims and not self._closed else None,
         )
-        for finding in findings
-        if (reason := _reason(finding)) is not None
-    ]
-    return tuple(kept), tuple(removed)
 
+    @property
+    def _closed(self) -> bool:
+        return self.request.mode == "closed_book"
 
-def _reason(finding: Finding) -> str | None:
-    """Why a sentence is not supported; None where it is."""
-    if finding.verdict is not None and finding.verdict.label != "supported":
-        return f"judged {finding.verdict.label}"
-    return None if finding.attributed.quotes else "no supporting passage"
+    @property
+    def _judge(self) -> Judge | None:
+        return self.pipeline.judge if self.request.verify else None
+
+    def _attribute(self, draft: Draft) -> tuple[Finding, ...]:
+        """Quotes for every sentence; none where the decoder was shown nothing."""
+        threshold = self.pipeline.settings.citation_threshold
+        attributor = Attributor(self.request.question, self.prompt.passages, threshold=threshold)
+        return tuple(
+            Finding(sentence=sentence, attributed=attributor.attribute(sentence.text, sentence.written))
+            for sentence in draft.sentences
+        )
+
+    def _verify(self, findings: Sequence[Finding], judge: Judge) -> tuple[Finding, ...]:
+        """Judge what every sentence claims: against the prompt's passages, or, closed book, against the collection."""
+        if self._closed:
+            return check_closed_book(findings, self._question, self._corpus(judge), cancel=self.cancel)
+        return gate(findings, self._question, self.prompt.passages, judge, cancel=self.cancel)
+
+    @property
+    def _question(self) -> str:
+        """What claims are read together with: a follow-up with the question before it."""
+        return search_query(self.request.question, self.request.history)
+
+    def _corpus(self, judge: Judge) -> Corpus:
+        return Corpus(retriever=self.pipeline.retriever, collection=self.request.collection, judge=judge)
+
+    def _confidence(self, kept: Sequence[Finding], hits: Sequence[Hit], written: Written) -> float | None:
+        if self._closed or not kept:
+            return None
+        signals = signals_of(kept, hits, token_probability=written.token_probability, text=written.text)
+        return self.pipeline.confidence.estimate(signals)
+
+    def _may_answer(self, kept: Sequence[Finding], confidence: float | None) -> bool:
+        """Whether something supports what is kept, and the confidence suffices."""
+        if self._closed:
+            return bool(kept)
+        least = self.request.abstain_below
+        least = self.pipeline.settings.abstain_below if least is None else least
+        too_low = least is not None and (confidence or 0.0) < least
+        return any(finding.attributed.quotes for finding in kept) and not too_low
+
+    def _tell(
+        self, kept: Sequence[Finding], cited: CitedText, hits: Sequence[Hit]
+    ) -> Generator[AnswerEvent, None, tuple[tuple[Claim, ...], float | None]]:
+        """Tell the final answer sentence by sentence; returns its claims, and how long support was sought elsewhere."""
+        claims: list[Claim] = []
+        seconds: float | None = None
+        for finding, sentence in zip(kept, cited.sentences, strict=True):
+            if self.request.policy == "strict":
+                yield Drafted(text=sentence.part)
+            yield from (Cited(citation=citation) for citation in sentence.citations)
+            if sentence.claim is not None:
+                claim = sentence.claim
+                if claim.verdict == "unsupported" and not self._closed:
+                    started = time.perf_counter()
+                    claim = dataclasses.replace(claim, elsewhere=self._elsewhere(finding, hits))
+                    seconds = (seconds or 0.0) + time.perf_counter() - started
+                claims.append(claim)
+                yield Verified(claim=claim)
+        return tuple(claims), seconds
+
+    def _elsewhere(self, finding: Finding, hits: Sequence[Hit]) -> int | None:
+        """A passage of the collection that supports a sentence's claim and was not retrieved for the question."""
+        if self._judge is None or finding.verdict is None:
+            return None
+        retrieved = frozenset(hit.passage.passage_id for hit in hits)
+        corpus = self._corpus(self._judge)
+        return corpus.support(finding.verdict.claim, self._question, without=retrieved, cancel=self.cancel)

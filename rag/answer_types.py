@@ -1,14 +1,13 @@
 """What goes into and out of answering a question (see `rag.answer`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from llm.types import Message, SamplingParams
 from rag.attribution import DEFAULT_THRESHOLD
-from rag.citations import Finding, Verdict
 from rag.errors import InvalidInputError
-from rag.prompt_passage import Evidence, PromptPassage
+from rag.prompt_passage import Evidence
 from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
 
 
@@ -18,6 +17,7 @@ class AnswerSettings:
 
     citation_threshold: float = DEFAULT_THRESHOLD  # 0..1: least attribution score of a citation
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
+    abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class AskRequest:
     history: tuple[Message, ...] = ()  # oldest first, without the question
     sampling: SamplingParams = field(default_factory=SamplingParams)
     prompt_tokens: int = 1000  # most tokens of the whole prompt, by the decoder's count
-    abstain_below: float | None = None  # 0..1: abstain where the confidence is lower
+    abstain_below: float | None = None  # 0..1: abstain where the confidence is lower; None: as the settings say
     policy: Policy = "flag"
     verify: bool = True
 
@@ -66,16 +66,6 @@ class Search(Protocol):
 
     def search(self, query: str, *, k: int, collection: str, metadata_filter: Mapping[str, Any] | None) -> Found:
         """The `k` best passages of a collection."""
-        ...
-
-
-class Verifier(Protocol):
-    """Judges sentences against the evidence that the decoder was shown."""
-
-    def verify(
-        self, question: str, findings: Sequence[Finding], passages: Sequence[PromptPassage]
-    ) -> tuple[Verdict, ...]:
-        """One verdict a finding, in order."""
         ...
 
 

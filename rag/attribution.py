@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from rag.prompt_passage import PromptPassage, Run
 from rag.quotes import narrow
 from rag.text import content_words, split_sentences, words
-from rag.types import Span
+from rag.types import Span, Support
 
 DEFAULT_THRESHOLD = 0.5  # chosen on SQuAD train by benchmarks/attribution_threshold.py
 _QUESTION_SHARE = 0.6  # of the score that depends on how much of the question the evidence holds
@@ -49,6 +49,7 @@ class Attribution:
     span: Span  # in the document's text
     quote: str  # == document_text[span]
     score: float  # 0..1
+    support: Support | None = None  # what a judge makes of it; None where none was asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from rag.attribution import Attributed, Attribution
 from rag.markers import find_markers
 from rag.prompt_passage import PromptPassage
 from rag.text import split_sentences
-from rag.types import Box, Citation, Claim, Span, Support, VerdictLabel
+from rag.types import Box, Citation, Claim, Span, VerdictLabel
+from rag.verify.types import StatedClaim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +34,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A verifier's judgement of one sentence."""
+    """A judge's verdict on what one sentence claims."""
 
     label: VerdictLabel
-    score: float
-    verifier: str
+    score: float  # 0..1: probability that it is supported
+    claim: StatedClaim  # offsets in the sentence
     passage_id: int | None = None
     elsewhere: int | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class Finding:
 
     sentence: DraftSentence
     attributed: Attributed
-    verdict: Verdict | None = None
+    verdict: Verdict | None = None  # None where nobody judged it, or it claims nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +66,34 @@ Locate = Callable[[str, int, Span], Place]  # document id, version, span of its 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CitedSentence:
+    """One sentence of the final text; its offsets are in that text."""
+
+    part: str  # what it adds to the text: what stands before it, the sentence, its markers
+    citations: tuple[Citation, ...]
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CitedText:
     """The final text; all offsets are in it."""
 
-    text: str
-    parts: tuple[str, ...]  # `text` cut before every sentence
-    citations: tuple[Citation, ...]
-    claims: tuple[Claim, ...]  # one a sentence that was judged
+    sentences: tuple[CitedSentence, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences' parts, joined."""
+        return "".join(sentence.part for sentence in self.sentences)
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """Those of all sentences, in order."""
+        return tuple(citation for sentence in self.sentences for citation in sentence.citations)
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """One a sentence that was judged."""
+        return tuple(sentence.claim for sentence in self.sentences if sentence.claim is not None)
 
 
 def read_draft(text: str, n_passages: int) -> Draft:
@@ -122,27 +145,22 @@ def write_citations(
 ) -> CitedText:
     """The final text: each sentence, then the markers of its quotes; `passages` are those of the prompt."""
     text = ""
-    parts: list[str] = []
-    citations: list[Citation] = []
-    claims: list[Claim] = []
+    sentences: list[CitedSentence] = []
     for finding in findings:
         sentence, quotes = finding.sentence, finding.attributed.quotes
         lead = sentence.lead if text else sentence.lead.lstrip()
         start = len(text) + len(lead)
         span = Span(start=start, end=start + len(sentence.text))
         markers = "".join(f"[{number}]" for number in dict.fromkeys(quote.marker for quote in quotes))
-        parts.append(lead + sentence.text + (f" {markers}" if markers else ""))
-        text += parts[-1]
-        for quote in quotes:
-            citations.append(_citation(quote, passages[quote.marker - 1], span, finding.verdict, locate))
-        if finding.verdict is not None:
-            claims.append(_claim(sentence.text, span, finding.verdict))
-    return CitedText(text=text, parts=tuple(parts), citations=tuple(citations), claims=tuple(claims))
+        part = lead + sentence.text + (f" {markers}" if markers else "")
+        text += part
+        citations = tuple(_citation(quote, passages[quote.marker - 1], span, locate) for quote in quotes)
+        claim = None if finding.verdict is None else _claim(start, finding.verdict)
+        sentences.append(CitedSentence(part=part, citations=citations, claim=claim))
+    return CitedText(sentences=tuple(sentences))
 
 
-def _citation(
-    quote: Attribution, passage: PromptPassage, answer_span: Span, verdict: Verdict | None, locate: Locate | None
-) -> Citation:
+def _citation(quote: Attribution, passage: PromptPassage, answer_span: Span, locate: Locate | None) -> Citation:
     piece = passage.holder(quote.span)
     place = Place(first_page=piece.first_page, last_page=piece.last_page)
     if locate is not None and piece.passage_id is not None:
@@ -159,20 +177,20 @@ def _citation(
         quote=quote.quote,
         answer_span=answer_span,
         boxes=place.boxes,
-        support=None
-        if verdict is None
-        else Support(label=verdict.label, score=verdict.score, verifier=verdict.verifier),
+        support=quote.support,
         score=quote.score,
     )
 
 
-def _claim(text: str, span: Span, verdict: Verdict) -> Claim:
+def _claim(start: int, verdict: Verdict) -> Claim:
+    """The claim of a sentence that starts at `start` of the final text."""
     return Claim(
-        text=text,
-        start=span.start,
-        end=span.end,
+        text=verdict.claim.text,
+        start=start + verdict.claim.start,
+        end=start + verdict.claim.end,
         verdict=verdict.label,
         score=verdict.score,
         passage_id=verdict.passage_id,
         elsewhere=verdict.elsewhere,
+        reasons=verdict.reasons,
     )

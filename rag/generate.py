@@ -1,16 +1,20 @@
-"""Runs the decoder until it ends, or until nothing more of what it writes would be kept."""
+"""Asks the decoder, and reads on until it ends or nothing more of what it writes would be kept."""
 
+import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from llm.errors import CancelledError
-from llm.types import Cancel, Decoder, Generation, Request, SamplingParams
-from rag.answer_types import Drafted
+from llm.types import Cancel, Decoder, Generation, Request, SamplingParams, Token
+from rag.answer_types import AskRequest, Drafted
 from rag.draft import is_complete, tidy
 from rag.markers import held_back
-from rag.prompt import Prompt
-from rag.types import Usage
+from rag.prompt import Prompt, build_closed_book_prompt, build_evidence_prompt, build_prompt
+from rag.prompt_passage import Neighbour
+from rag.types import Hit, Usage
+
+_LEAST = 1e-12  # of a probability whose logarithm is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +23,41 @@ class Written:
 
     text: str  # tidied
     token_ids: tuple[int, ...]  # as generated
+    token_probability: float | None  # geometric mean over the tokens; None where the engine does not tell
     usage: Usage
     first_token_seconds: float | None
     generate_seconds: float
+
+
+def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neighbour: Neighbour | None) -> Prompt:
+    """The prompt of the request's mode: without evidence, over the evidence given with it, or over `hits`.
+
+    Raises:
+        InvalidInputError: the question (or the evidence given with it) exceeds `prompt_tokens`.
+    """
+    if request.mode == "closed_book":
+        return build_closed_book_prompt(
+            request.question,
+            history=request.history,
+            token_budget=request.prompt_tokens,
+            count_tokens=decoder.count_prompt_tokens,
+        )
+    if request.evidence is not None:
+        return build_evidence_prompt(
+            request.question,
+            request.evidence,
+            history=request.history,
+            token_budget=request.prompt_tokens,
+            count_tokens=decoder.count_prompt_tokens,
+        )
+    return build_prompt(
+        request.question,
+        hits,
+        history=request.history,
+        token_budget=request.prompt_tokens,
+        count_tokens=decoder.count_prompt_tokens,
+        neighbour=neighbour,
+    )
 
 
 def write_draft(
@@ -38,7 +74,7 @@ def write_draft(
     started = time.perf_counter()
     first_token_seconds: float | None = None
     text, n_shown, cut_short = "", 0, False
-    token_ids: list[int] = []
+    tokens: list[Token] = []
     stream = decoder.stream(Request(messages=prompt.messages, sampling=sampling, cancel=cancel))
     try:
         for event in stream:
@@ -46,13 +82,13 @@ def write_draft(
                 if event.finish_reason == "cancelled":
                     raise CancelledError("the request was cancelled")
                 text, cut_short = event.text, event.finish_reason == "length"
-                token_ids = [token.token_id for token in event.tokens]
+                tokens = list(event.tokens)
                 first_token_seconds = event.first_token_seconds
                 shown = len(text)
             else:
                 first_token_seconds = first_token_seconds or time.perf_counter() - started
                 text += event.text
-                token_ids.append(event.token_id)
+                tokens.append(event)
                 shown = len(text) - held_back(text)
             if show and shown > n_shown:
                 yield Drafted(text=text[n_shown:shown])
@@ -65,8 +101,15 @@ def write_draft(
             close()
     return Written(
         text=tidy(text, cut_short=cut_short, max_sentences=max_sentences),
-        token_ids=tuple(token_ids),
-        usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=len(token_ids)),
+        token_ids=tuple(token.token_id for token in tokens),
+        token_probability=_mean_probability(tokens),
+        usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=len(tokens)),
         first_token_seconds=first_token_seconds,
         generate_seconds=time.perf_counter() - started,
     )
+
+
+def _mean_probability(tokens: Sequence[Token]) -> float | None:
+    """The geometric mean of the tokens' probabilities; None where one is not known."""
+    logs = [math.log(max(token.probability, _LEAST)) for token in tokens if token.probability is not None]
+    return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(tokens) else None

@@ -241,8 +241,9 @@ class Claim:
     end: int
     verdict: VerdictLabel
     score: float
-    passage_id: int | None = None
-    elsewhere: int | None = None
+    passage_id: int | None = None  # that supports or contradicts it
+    elsewhere: int | None = None  # of an unsupported claim: a passage of the corpus that supports it, not retrieved
+    reasons: tuple[str, ...] = ()  # for people: "42 is not in the evidence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +272,7 @@ class Timings:
     first_token_seconds: float | None = None
     generate_seconds: float | None = None
     verify_seconds: float | None = None
+    elsewhere_seconds: float | None = None  # the second search, for unsupported claims only
     total_seconds: float = 0.0
 
 

@@ -8,7 +8,7 @@ import pytest
 from llm.errors import CancelledError
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel, Generation, Message, Request, SamplingParams, Token
-from rag.answer import answer_question, search_query, stream_answer
+from rag.answer import Pipeline, answer_question, search_query, stream_answer
 from rag.answer_types import (
     Answered,
     AnswerEvent,
@@ -17,12 +17,11 @@ from rag.answer_types import (
     Cited,
     Drafted,
     Retrieved,
-    Verified,
 )
-from rag.citations import Finding, Place, Verdict
+from rag.citations import Place
 from rag.errors import InvalidInputError
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN
-from rag.prompt_passage import Evidence, PromptPassage
+from rag.prompt_passage import Evidence
 from rag.types import Answer, Box, Hit, Passage, Scores, Span
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -79,19 +78,13 @@ def events_of(
     reply: str | ScriptedDecoder, question: str = QUESTION, *, shelf: Shelf | None = None, **more: Any
 ) -> list[AnswerEvent]:
     passed = {
-        name: more.pop(name) for name in ("settings", "neighbour", "locate", "verifier", "cancel") if name in more
+        name: more.pop(name) for name in ("settings", "neighbour", "locate", "judge", "confidence") if name in more
     }
+    cancel = more.pop("cancel", None)
     decoder = ScriptedDecoder([reply]) if isinstance(reply, str) else reply
-    return list(
-        stream_answer(
-            AskRequest(question=question, **more),
-            retriever=shelf or Shelf(),
-            decoder=decoder,
-            answer_id="a1",
-            now=NOW,
-            **passed,
-        )
-    )
+    pipeline = Pipeline(retriever=shelf or Shelf(), decoder=decoder, **passed)
+    request = AskRequest(question=question, **more)
+    return list(stream_answer(request, pipeline, answer_id="a1", now=NOW, cancel=cancel))
 
 
 def refusing() -> ScriptedDecoder:
@@ -207,10 +200,9 @@ def test_closing_the_answer_closes_the_decoder() -> None:
     letters = Letters("It was opened in 1883.")
     events = stream_answer(
         AskRequest(question=QUESTION),
-        retriever=Shelf(),
-        decoder=letters,
+        Pipeline(retriever=Shelf(), decoder=letters),  # type: ignore[arg-type]
         answer_id="a",
-        now=NOW,  # type: ignore[arg-type]
+        now=NOW,
     )
     assert isinstance(next(events), Retrieved) and isinstance(next(events), Drafted)
     events.close()  # type: ignore[attr-defined]
@@ -228,8 +220,7 @@ def test_cancelling_while_the_decoder_runs_raises() -> None:
     cancel = Cancel()
     events = stream_answer(
         AskRequest(question=QUESTION),
-        retriever=Shelf(),
-        decoder=ScriptedDecoder(["It was opened in 1883."]),
+        Pipeline(retriever=Shelf(), decoder=ScriptedDecoder(["It was opened in 1883."])),
         answer_id="a",
         now=NOW,
         cancel=cancel,
@@ -339,45 +330,6 @@ def test_pages_and_boxes_come_from_the_locator() -> None:
     assert (answer.citations[0].first_page, answer.citations[0].boxes) == (5, (box,))
 
 
-class Judge:
-    """Takes a sentence for supported unless it names Napoleon."""
-
-    def verify(
-        self, question: str, findings: Sequence[Finding], passages: Sequence[PromptPassage]
-    ) -> tuple[Verdict, ...]:
-        assert question == QUESTION and len(passages) == 2
-        return tuple(
-            Verdict(
-                label="contradicted" if "Napoleon" in finding.sentence.text else "supported",
-                score=0.9,
-                verifier="judge",
-            )
-            for finding in findings
-        )
-
-
-def test_a_verifier_judges_every_sentence() -> None:
-    events = events_of(MIXED, verifier=Judge())
-    answer = events[-1].answer  # type: ignore[union-attr]
-    assert [(claim.text, claim.verdict) for claim in answer.claims] == [
-        ("It was opened in 1883.", "supported"),
-        ("Napoleon admired it greatly.", "contradicted"),
-    ]
-    assert [answer.text[claim.start : claim.end] for claim in answer.claims] == [claim.text for claim in answer.claims]
-    assert answer.faithfulness == 0.5
-    assert answer.citations[0].support is not None and answer.citations[0].support.label == "supported"
-    assert [event.claim for event in events if isinstance(event, Verified)] == list(answer.claims)
-    assert answer.timings.verify_seconds is not None
-    assert ask(MIXED, verifier=Judge(), verify=False).faithfulness is None
-
-
-def test_strict_removes_what_the_verifier_does_not_support() -> None:
-    answer = ask("Napoleon opened it in 1883. It was opened in 1883.", verifier=Judge(), policy="strict")
-    assert answer.text == "It was opened in 1883. [2]"
-    assert [(one.verdict, one.reason) for one in answer.removed] == [("contradicted", "judged contradicted")]
-    assert answer.faithfulness == 1.0
-
-
 def test_a_question_beyond_the_budget_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="raise prompt_tokens"):
         ask(refusing(), "why " * 200, prompt_tokens=100)
@@ -386,8 +338,7 @@ def test_a_question_beyond_the_budget_is_refused() -> None:
 def test_the_answer_is_the_same_drained_or_streamed() -> None:
     drained = answer_question(
         AskRequest(question=QUESTION, mode="closed_book"),
-        retriever=Shelf(),
-        decoder=ScriptedDecoder(["In 1883."]),
+        Pipeline(retriever=Shelf(), decoder=ScriptedDecoder(["In 1883."])),
         answer_id="a1",
         now=NOW,
     )

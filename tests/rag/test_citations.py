@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,8 @@ from rag.attribution import Attributed, Attribution
 from rag.citations import DraftSentence, Finding, Place, Verdict, read_draft, write_citations
 from rag.markers import find_markers
 from rag.prompt_passage import Evidence, Piece, PromptPassage, from_evidence
-from rag.types import Box, Span
+from rag.types import Box, Span, Support
+from rag.verify.types import StatedClaim
 
 EVIDENCE = tuple(from_evidence(Evidence(id=f"e{n}", text=f"Text number {n}.")) for n in (1, 2, 3))
 
@@ -59,7 +62,7 @@ def test_writes_markers_after_sentences_and_keeps_offsets() -> None:
     ]
     cited = write_citations(findings, EVIDENCE)
     assert cited.text == "It is red. [2]\n- It is big.\n- It is old. [1][3] It stays. [1]"
-    assert "".join(cited.parts) == cited.text
+    assert [sentence.part for sentence in cited.sentences][:2] == ["It is red. [2]", "\n- It is big."]
     assert [one.marker for one in cited.citations] == [2, 1, 3, 1, 1]
     assert [one.answer_span.cut(cited.text) for one in cited.citations] == [
         "It is red.",
@@ -74,18 +77,22 @@ def test_writes_markers_after_sentences_and_keeps_offsets() -> None:
 
 
 def test_verdicts_become_claims_and_support() -> None:
-    verdict = Verdict(label="supported", score=0.7, verifier="v1", passage_id=5)
-    cited = write_citations([finding("It is red.", quote(1), verdict=verdict)], EVIDENCE)
+    claim = StatedClaim(text="It is red", start=0, end=9)
+    verdict = Verdict(label="supported", score=0.7, claim=claim, passage_id=5, reasons=("why",))
+    support = Support(label="supported", score=0.8, verifier="v1")
+    quoted = dataclasses.replace(quote(1), support=support)
+    cited = write_citations([finding("So.", lead=""), finding("It is red.", quoted, verdict=verdict)], EVIDENCE)
     (claim,) = cited.claims
     assert (claim.text, claim.start, claim.end, claim.verdict, claim.passage_id) == (
-        "It is red.",
-        0,
-        10,
+        "It is red",
+        4,
+        13,
         "supported",
         5,
     )
-    assert cited.citations[0].support is not None
-    assert cited.citations[0].support.verifier == "v1"
+    assert (cited.text[claim.start : claim.end], claim.reasons) == (claim.text, ("why",))
+    assert [sentence.claim for sentence in cited.sentences] == [None, claim]
+    assert cited.citations[0].support == support
 
 
 def test_a_stored_quote_resolves_to_the_passage_that_holds_it_and_is_located() -> None:
