@@ -1,6 +1,5 @@
 """Questions and stored answers."""
 
-import anyio
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,20 +7,17 @@ from starlette.responses import JSONResponse, Response
 from api.answering import Question
 from api.bounded_route import BoundedRoute
 from api.deps import PartsDep, WithKey, WithKnownParameters
-from api.errors import respond
 from api.routes import examples
 from api.routes.openapi import answers, body
 from api.schemas.answers import AnswerOut, StoredAnswerOut
 from api.schemas.fields import Identifier
 from api.schemas.requests import AskIn
-from api.sse import EventStream, until_hang_up
-from llm.errors import CancelledError
+from api.sse import EventStream
+from api.turn import STOP_SECONDS, unless_hung_up
 
 router = APIRouter(
     prefix="/v1", tags=["Search and answers"], dependencies=[WithKey, WithKnownParameters], route_class=BoundedRoute
 )
-
-_STOP_SECONDS = 2.0  # within which a question that was told to stop has stopped
 
 
 @router.post(
@@ -44,36 +40,10 @@ async def ask(request: Request, parts: PartsDep, wanted: AskIn) -> Response:
             closing=parts.closing,
             around=parts.questions.place,
             on_hang_up=question.hang_up,
-            grace_seconds=_STOP_SECONDS,
+            grace_seconds=STOP_SECONDS,
         )
     async with parts.questions.place():
-        return await _answer_or_hang_up(request, question, parts.closing)
-
-
-async def _answer_or_hang_up(request: Request, question: Question, closing: anyio.Event) -> Response:
-    response: Response | None = None
-    failure: Exception | None = None
-
-    async def watch() -> None:
-        await until_hang_up(request.receive)
-        question.hang_up()
-        tasks.cancel_scope.cancel()
-
-    async def close() -> None:
-        await closing.wait()
-        question.hang_up()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch)
-        tasks.start_soon(close)
-        try:
-            response = JSONResponse(await question.answer())
-        except Exception as error:  # raised below: a task group would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return response or respond(CancelledError("the client hung up"))
+        return JSONResponse(await unless_hung_up(request, parts.closing, question.hang_up, question.answer))
 
 
 @router.get(
