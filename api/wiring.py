@@ -22,6 +22,8 @@ from api.settings import Settings
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
 from ingest.sandbox import Sandbox
+from llm.adapters import Adapter, read_adapter, shipped_adapter
+from llm.errors import UnsupportedError
 from llm.scripted import ScriptedDecoder
 from llm.sources import ModelStore
 from llm.types import Decoder, Device
@@ -192,7 +194,22 @@ class Loader:
         device = self._probe()
         from llm.engines.torch import load_decoder
 
-        return load_decoder(model.folder, name=model.name, device=device)
+        adapter = self._adapter(model.name, model.sha256)
+        return load_decoder(model.folder, name=model.name, device=device, adapter=adapter)
+
+    def _adapter(self, name: str, sha256: str) -> Adapter | None:
+        wanted = self._settings.decoder_adapter
+        if wanted == "none":
+            return None
+        if wanted == "shipped":
+            return shipped_adapter(sha256)
+        adapter = read_adapter(Path(wanted).expanduser())
+        if adapter.base_sha256 != sha256:
+            raise UnsupportedError(
+                f"the adapter {adapter.name} was trained on {adapter.base}, whose weights are not those of {name}; "
+                "set decoder_adapter to shipped or none"
+            )
+        return adapter
 
     def _probe(self) -> Device:
         if self._device is None:

@@ -190,6 +190,7 @@ class ModelInfo:
     device: str
     dtype: str
     context_tokens: int
+    adapter: str | None = None  # merged into its weights
 
 
 @runtime_checkable

@@ -98,8 +98,8 @@ def read_paragraphs(path: Path) -> dict[str, tuple[Paragraph, ...]]:
         InvalidInputError: a line is not such a paragraph; the message names it.
     """
     articles: dict[str, list[Paragraph]] = collections.defaultdict(list)
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    open_text = gzip.open if path.suffix == ".gz" else open
+    with open_text(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)

@@ -120,6 +120,7 @@ class ModelOut(ResponseModel):
     device: str
     dtype: str
     context_tokens: int
+    adapter: str | None = None
 
 
 class UsageOut(ResponseModel):

@@ -15,6 +15,7 @@ import structlog
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
+from llm.adapters import Adapter, merge_adapter
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
 from llm.engines.torch_teacher import Teacher, batches
@@ -64,7 +65,7 @@ class TorchDecoder:
     Sampling uses one generator a request, so a seed gives the same draw whatever else is in the batch.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, device: Device) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, device: Device, adapter: str | None = None) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._encoder_decoder = bool(model.config.is_encoder_decoder)
@@ -94,6 +95,7 @@ class TorchDecoder:
             device=device.kind,
             dtype=device.dtype,
             context_tokens=context_tokens(model.config, tokenizer),
+            adapter=adapter,
         )
 
     @property
@@ -343,12 +345,19 @@ def _cancels(rows: Sequence[_Row]) -> tuple[Cancel, ...]:
     return tuple(row.request.cancel for row in rows)
 
 
-def load_decoder(folder: Path, *, name: str, device: Device) -> TorchDecoder:
+def load_decoder(folder: Path, *, name: str, device: Device, adapter: Adapter | None = None) -> TorchDecoder:
     """Load a checked model folder (`llm.sources`) onto the device in its precision; sets torch's thread count.
+
+    Args:
+        folder: The model.
+        name: What it is called.
+        device: Where it runs.
+        adapter: Merged into the weights.
 
     Raises:
         UnsafeModelError: the folder has no safetensors weights.
-        UnsupportedError: transformers has no class for the model, or it has no fast tokenizer.
+        UnsupportedError: transformers has no class for the model, it has no fast tokenizer, or the adapter does not
+            fit it.
     """
     if not any(folder.glob("*.safetensors")):
         raise UnsafeModelError(f"{folder} has no safetensors weights; nothing else is loaded")
@@ -368,6 +377,17 @@ def load_decoder(folder: Path, *, name: str, device: Device) -> TorchDecoder:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (ValueError, KeyError, OSError) as error:
         raise UnsupportedError(f"transformers cannot load {folder}: {error}") from error
-    decoder = TorchDecoder(model.to(device.kind), tokenizer, name=name, device=device)
-    _log.info("model_loaded", model=name, device=device.kind, dtype=device.dtype, seconds=time.perf_counter() - started)
+    if adapter is not None:
+        merge_adapter(model, adapter)
+    decoder = TorchDecoder(
+        model.to(device.kind), tokenizer, name=name, device=device, adapter=adapter.name if adapter else None
+    )
+    _log.info(
+        "model_loaded",
+        model=name,
+        adapter=decoder.info.adapter,
+        device=device.kind,
+        dtype=device.dtype,
+        seconds=time.perf_counter() - started,
+    )
     return decoder

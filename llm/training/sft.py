@@ -1,8 +1,8 @@
 """Supervised fine-tuning: teach a decoder to write given answers after given prompts.
 
-The loss is the mean cross-entropy of the answers' tokens under teacher forcing, −1/N Σ log p(yₜ | prompt, y₍<ₜ₎); tokens of
-the prompt are read and not learned. Trained is a low-rank adapter (LoRA: Hu et al., 2021), W + (α/r)·B·A on every
-linear layer of the frozen model, or every weight. AdamW, linear warm-up, cosine decay, clipped gradients, several
+The loss is the mean cross-entropy of the answers' tokens under teacher forcing, −1/N Σ log p(yₜ | prompt, y₍<ₜ₎);
+tokens of the prompt are read and not learned. Trained is a low-rank adapter (LoRA: Hu et al., 2021), W + (α/r)·B·A on
+every linear layer of the frozen model, or every weight. AdamW, linear warm-up, cosine decay, clipped gradients, several
 sequences a step. Examples that share their prompt's beginning are packed (`llm.training.packing`).
 
 A run can be killed at any moment and goes on from its last checkpoint to the same curve: nothing in a step is random.
@@ -36,7 +36,7 @@ class SftConfig:
 
     seed: int = 0
     rank: int = 32  # r of LoRA; 0 = train every weight
-    alpha: float = 64.0  # the adapter counts alpha / rank
+    alpha: int = 64  # the adapter counts alpha / rank
     peak_lr: float = 5e-4
     final_lr_share: float = 0.1  # of the peak, at the last step
     warmup_steps: int = 10
