@@ -1,10 +1,13 @@
 """Grounded answers to questions of SQuAD train's held-out articles: for choosing a prompt, never for reporting.
 
-    python benchmarks/grounded_answers.py squad_train/paragraphs.jsonl.gz MODEL_FOLDER [--cases 60] [--seed 7]
+    python benchmarks/grounded_answers.py squad_train/paragraphs.jsonl.gz MODEL_FOLDER [--adapter FOLDER]
+        [--prompt-tokens 1000] [--unanswerable 0.3] [--cases 60] [--seed 7]
 
 Each question gets the eight paragraphs of its article that share most words with it, as evidence in that order, cut to
-the default prompt. Printed as one JSON object: answers given, right ones (they hold the reference), right ones withheld
-because nothing supported them, right ones whose quotes hold the reference, quotes that do, and words and seconds.
+the prompt; from the unanswerable ones every paragraph that holds the answer is taken out. Printed as one JSON object:
+cases of both kinds, answers invented where there is none, answers given, right ones (they hold the reference), right
+ones withheld because nothing supported them, right ones whose quotes hold the reference, quotes that do, and words and
+seconds.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import time
 
 from attribution_threshold import held_out_articles, nearest
 
+from llm.adapters import read_adapter
 from llm.device import probe_device
 from llm.engines.torch import load_decoder
 from llm.types import SamplingParams
@@ -68,18 +72,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paragraphs", type=pathlib.Path)
     parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("--adapter", type=pathlib.Path)
+    parser.add_argument("--prompt-tokens", type=int, default=1000)
+    parser.add_argument("--unanswerable", type=float, default=0.0, help="share of cases without their answer")
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     rng = random.Random(args.seed)
     articles = held_out_articles(args.paragraphs)
-    decoder = load_decoder(args.model, name=args.model.name, device=probe_device())
-    n_given = n_right = n_withheld = n_citing = n_quotes = n_holding = 0
+    adapter = None if args.adapter is None else read_adapter(args.adapter)
+    decoder = load_decoder(args.model, name=args.model.name, device=probe_device(), adapter=adapter)
+    n_unanswerable = n_invented = n_given = n_right = n_withheld = n_citing = n_quotes = n_holding = 0
     n_words, seconds = [], []
     for _ in range(args.cases):
         paragraphs = articles[rng.choice(sorted(articles))]
         row = rng.choice([paragraph for paragraph in paragraphs if paragraph["questions"]])
         asked = rng.choice(row["questions"])
+        texts = nearest(asked["question"], paragraphs, row)
+        answerable = rng.random() >= args.unanswerable
+        if not answerable:
+            texts = [text for text in texts if not holds(text, asked["answer"])]
         began = time.perf_counter()
         events = list(
             stream_answer(
@@ -92,6 +104,10 @@ def main() -> None:
         seconds.append(time.perf_counter() - began)
         draft = "".join(event.text for event in events if isinstance(event, Drafted))
         (answer,) = (event.answer for event in events if isinstance(event, Answered))
+        if not answerable:
+            n_unanswerable += 1
+            n_invented += not answer.abstained
+            continue
         right = holds(draft if answer.abstained else answer.text, asked["answer"])
         n_withheld += answer.abstained and right
         if not answer.abstained:
@@ -104,7 +120,9 @@ def main() -> None:
                 n_quotes += len(holding)
                 n_holding += sum(holding)
     figures = {
-        "cases": args.cases,
+        "answerable": args.cases - n_unanswerable,
+        "unanswerable": n_unanswerable,
+        "invented": n_invented,
         "given": n_given,
         "right": n_right,
         "right_withheld": n_withheld,
