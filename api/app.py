@@ -7,9 +7,10 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from api import errors
+from api.head import HeadAsGet
 from api.observe import Observe
 from api.parts import Parts
-from api.routes import answers, content, documents, events, health, owner, pages, search
+from api.routes import answers, content, documents, events, health, inspect, owner, pages, search
 
 _DESCRIPTION = """Upload documents, ask, and get an answer in which every sentence carries a citation that was checked.
 
@@ -24,7 +25,7 @@ class Service:
     def __init__(self, app: FastAPI, parts: Parts) -> None:
         self.app = app
         self.parts = parts
-        self._layered = Observe(app, parts.metrics)
+        self._layered = Observe(HeadAsGet(app), parts.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -43,7 +44,7 @@ def build_app(parts: Parts) -> Service:
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (documents, content, events, search, answers, health, owner, pages):
+    for module in (documents, content, events, search, answers, inspect, health, owner, pages):
         app.include_router(module.router)
     return Service(app, parts)
 

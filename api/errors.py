@@ -29,6 +29,12 @@ class ForbiddenError(rag_errors.CiteboundError):
     code = "forbidden"
 
 
+class GoneError(rag_errors.CiteboundError):
+    """What is asked for was there and was deleted for good."""
+
+    code = "gone"
+
+
 class OverloadedError(rag_errors.CiteboundError):
     """The queue is full; ask again after `retry_after_seconds`."""
 
@@ -70,6 +76,7 @@ STATUSES: Mapping[type[Exception], tuple[int, str | None]] = {
     rag_errors.CiteboundError: (500, "internal"),
     UnauthorizedError: (401, None),
     ForbiddenError: (403, None),
+    GoneError: (410, None),
     OverloadedError: (429, None),
     TooLargeError: (413, None),
     MalformedError: (400, None),

@@ -155,6 +155,17 @@ ASK_EVIDENCE_BODY = {
     "sampling": {"max_new_tokens": 64},
 }
 ASK_STREAM_BODY = {"question": "How long is parental leave?", "stream": True}
+_SUPPORT = {"label": "supported", "score": 0.97, "verifier": "overlap"}
+_CLAIM = {
+    "text": "Parents may take 14 weeks of paid leave",
+    "start": 0,
+    "end": 39,
+    "verdict": "supported",
+    "score": 0.97,
+    "passage_id": 12,
+    "elsewhere": None,
+    "reasons": [],
+}
 ANSWER: dict[str, Any] = {
     "answer_id": "ans_77aa01c9d4e24b6f8a3c5d7e9f1b2c3d",
     "question": "How long is parental leave?",
@@ -174,15 +185,15 @@ ANSWER: dict[str, Any] = {
             "quote": "Parents may take 14 weeks of paid leave.",
             "answer_span": {"start": 0, "end": 39},
             "boxes": [{"page": 2, "x0": 0.12, "y0": 0.31, "x1": 0.58, "y1": 0.33}],
-            "support": None,
+            "support": _SUPPORT,
             "score": 1.0,
         }
     ],
     "invalid_markers": [],
-    "claims": [],
+    "claims": [_CLAIM],
     "removed": [],
-    "faithfulness": None,
-    "confidence": None,
+    "faithfulness": 1.0,
+    "confidence": 0.93,
     "retrieved": [_HIT],
     "dropped": [],
     "model": {
@@ -197,10 +208,46 @@ ANSWER: dict[str, Any] = {
         "retrieve_seconds": 0.012,
         "first_token_seconds": 0.4,
         "generate_seconds": 0.9,
-        "verify_seconds": None,
-        "total_seconds": 1.0,
+        "verify_seconds": 0.1,
+        "elsewhere_seconds": None,
+        "total_seconds": 1.1,
     },
     "created_at": _TIME,
+}
+INSPECT_BODY = {"prompt": "The capital of France is", "steps": 1, "temperature": 0.7, "top_p": 0.9, "alternatives": 2}
+INSPECT_ANSWER_BODY = {"answer_id": "ans_77aa01c9d4e24b6f8a3c5d7e9f1b2c3d", "alternatives": 5}
+INSPECTED: dict[str, Any] = {
+    "prompt": [{"text": "The", "token_id": 504}, {"text": " capital", "token_id": 3575}],
+    "tokens": [
+        {
+            "text": " Paris",
+            "token_id": 7042,
+            "probability": 0.71,
+            "reshaped_probability": 0.93,
+            "n_kept": 2,
+            "entropy": 1.24,
+            "logsumexp": 18.02,
+            "tail_probability": 0.18,
+            "alternatives": [
+                {
+                    "text": " Paris",
+                    "token_id": 7042,
+                    "logit": 17.68,
+                    "probability": 0.71,
+                    "reshaped_probability": 0.93,
+                },
+                {
+                    "text": " the",
+                    "token_id": 260,
+                    "logit": 15.81,
+                    "probability": 0.11,
+                    "reshaped_probability": 0.07,
+                },
+            ],
+        }
+    ],
+    "n_tokens": 1,
+    "model": ANSWER["model"],
 }
 STORED_ANSWER = {**ANSWER, "stale": False}
 READY: dict[str, Any] = {"status": "ready"}

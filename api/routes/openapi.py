@@ -13,6 +13,7 @@ _WORDS = {
     403: ("forbidden", "another site's page may not use this service"),
     404: ("not_found", "no document has that id; see GET /v1/documents"),
     409: ("conflict", "the document is being ingested; cancel it first"),
+    410: ("gone", "what the decoder read for this answer went with a deleted document; ask again"),
     413: ("too_large", "the file is larger than the limit of 209715200 bytes; send a smaller one"),
     415: ("unsupported_type", "this file is not of a type that can be read"),
     422: ("invalid", "K must be a whole number from 1 to 100."),
