@@ -1,13 +1,11 @@
 """One question: from the request to the stored answer, in a worker thread that stops soon after the client is gone."""
 
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any, cast
 
-import anyio
 import anyio.from_thread
-import anyio.to_thread
 import structlog
 
 from api.errors import problem_of
@@ -15,9 +13,10 @@ from api.logs import frames
 from api.parts import Parts
 from api.schemas.requests import AskIn
 from api.sse import Outbox, encode, put
+from api.turn import in_turn
 from llm.errors import CancelledError, LlmError, ModelNotFoundError
 from llm.types import Cancel, Decoder
-from rag.answer import stream_answer
+from rag.answer import Pipeline, stream_answer
 from rag.answer_types import Answered, AnswerEvent, AskRequest, Cited, Drafted, Retrieved, Verified
 from rag.boxes import PageLocator
 from rag.catalog.answer_json import citation_to_json, claim_to_json, hit_to_json
@@ -26,6 +25,7 @@ from rag.errors import CiteboundError, ConflictError, NotFoundError
 from rag.filters import parse_filter
 from rag.prompt_passage import Evidence
 from rag.retrieve import Retriever
+from rag.verify.types import Judge
 
 _log = structlog.get_logger(__name__)
 
@@ -68,6 +68,7 @@ class Question:
         self._request = ask_request(wanted, parts)
         self._retriever: Retriever = parts.retriever()
         self._decoder: Decoder = parts.decoder.get()
+        self._judge: Judge | None = parts.judge.get() if wanted.verify and parts.judge.is_wanted else None
         name = self._decoder.info.name
         if wanted.model not in (None, name):
             raise ModelNotFoundError(f"this service answers with {name}; name it or leave model out")
@@ -86,10 +87,7 @@ class Question:
         Raises:
             CancelledError: `hang_up` was called.
         """
-        async with self._parts.questions.turn:
-            self._cancel.raise_if_set()
-            # The thread is waited for even when this task is cancelled: its turn ends when its work has ended.
-            return await anyio.to_thread.run_sync(self._work, tell, limiter=self._parts.generation_slots)
+        return await in_turn(self._parts, self._cancel, partial(self._work, tell))
 
     async def stream(self, outbox: Outbox) -> None:
         """The same as server-sent events: retrieval, drafts, citations and claims, the answer, done; or error."""
@@ -111,17 +109,21 @@ class Question:
             put(outbox, encode("done", {"answer_id": stored["answer_id"]}))
 
     def _work(self, tell: Tell) -> dict[str, Any]:
-        parts, began = self._parts, time.perf_counter()
+        parts = self._parts
         answer, trace = None, None
         events = stream_answer(
             self._request,
-            retriever=self._retriever,
-            decoder=self._decoder,
+            Pipeline(
+                retriever=self._retriever,
+                decoder=self._decoder,
+                judge=self._judge,
+                settings=parts.answer_settings,
+                neighbour=parts.catalog.passages.neighbour,
+                locate=PageLocator(parts.catalog.documents),
+                confidence=parts.confidence,
+            ),
             answer_id=random_id("ans"),
             now=parts.now(),
-            settings=parts.answer_settings,
-            neighbour=parts.catalog.passages.neighbour,
-            locate=PageLocator(parts.catalog.documents),
             cancel=self._cancel,
         )
         try:
@@ -136,7 +138,6 @@ class Question:
             raise ConflictError("a document was deleted while the answer was written from it; ask again") from error
         if answer is None:
             raise CancelledError("the request was cancelled")
-        parts.questions.took(time.perf_counter() - began)
         parts.metrics.answer(answer)
         parts.catalog.answers.save(answer, trace)
         # Read again: of a document that was deleted meanwhile, what is stored says nothing.

@@ -16,12 +16,15 @@ _TIMEOUT = httpx.Timeout(10.0, read=None, write=None)  # an answer takes what it
 
 
 @contextmanager
-def connect(settings: Settings, *, decoder: bool = False, wait_seconds: float = 10.0) -> Iterator[httpx.Client]:
+def connect(
+    settings: Settings, *, decoder: bool = False, judge: bool = False, wait_seconds: float = 10.0
+) -> Iterator[httpx.Client]:
     """An HTTP client with the owner token, to the owner of `settings.data_dir` or to a service made for this purpose.
 
     Args:
         settings: Names the folder; where nobody owns it, also how to open it.
         decoder: Whether a service made here needs its decoder.
+        judge: Whether a service made here needs its judge.
         wait_seconds: For an owner that is just starting or stopping.
 
     Raises:
@@ -33,7 +36,10 @@ def connect(settings: Settings, *, decoder: bool = False, wait_seconds: float = 
             yield client
         return
     own = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
-    with running(own, decoder=decoder, lazy=True) as service, client_for(service.address, service.token) as client:
+    with (
+        running(own, decoder=decoder, judge=judge, lazy=True) as service,
+        client_for(service.address, service.token) as client,
+    ):
         yield client
 
 

@@ -53,6 +53,11 @@ class Pending(Generic[T]):
         self.give_up(reason)
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether there is a value, or there is to be one."""
+        return self._wanted
+
+    @property
     def missing(self) -> str | None:
         """Why a value that is wanted is not there; None once it is."""
         return self._reason if self._wanted and self._value is None else None

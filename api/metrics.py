@@ -1,15 +1,16 @@
 """Prometheus metrics. Labels are routes, statuses and states, never text of documents or questions."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rag.types import Answer
+from rag.types import Answer, Claim, Removed
 
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_VERIFICATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _GENERATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 
 Counts = Callable[[], Mapping[str, int]]
@@ -74,6 +75,14 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._claims = Counter("citebound_claims", "Claims by verdict.", ["verdict"], registry=self.registry)
+        self._verification = Histogram(
+            "citebound_verification_seconds",
+            "Seconds spent verifying one answer or one text.",
+            buckets=_VERIFICATION_BUCKETS,
+            registry=self.registry,
+        )
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note one answered request; `route` is the template, never the path."""
         method = method if method in _METHODS else "other"
@@ -87,6 +96,14 @@ class Metrics:
         self._tokens.labels("completion").inc(answer.usage.completion_tokens)
         if answer.timings.generate_seconds is not None:
             self._generation.observe(answer.timings.generate_seconds)
+        if answer.timings.verify_seconds is not None:
+            self.verified([*answer.claims, *answer.removed], answer.timings.verify_seconds)
+
+    def verified(self, claims: Iterable[Claim | Removed], seconds: float) -> None:
+        """Note one answer or text that was verified."""
+        self._verification.observe(seconds)
+        for claim in claims:
+            self._claims.labels(claim.verdict).inc()
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""

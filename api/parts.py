@@ -26,9 +26,11 @@ from rag.catalog.catalog import Catalog
 from rag.catalog.check import check_catalog
 from rag.catalog.deletion import Deleted
 from rag.catalog.folder import DataFolder
+from rag.confidence import ConfidenceModel
 from rag.embed import Embedder
 from rag.index.sync import Indexes
 from rag.retrieve import Retriever
+from rag.verify.cached_judge import CachedJudge
 
 _log = structlog.get_logger(__name__)
 
@@ -59,17 +61,21 @@ class Parts:
     token: str  # of the owner of the data folder
     metrics: Metrics
     questions: Admission
+    verifications: Admission
     event_streams: Admission
     upload_slots: anyio.CapacityLimiter
     generation_slots: anyio.CapacityLimiter
+    verification_slots: anyio.CapacityLimiter
     answer_settings: AnswerSettings
+    confidence: ConfidenceModel
     closing: anyio.Event  # set on the event loop: streams end
     stopping: threading.Event  # nothing more is loaded
     embedder: Pending[Embedder]
     indexes: Pending[Indexes]
     search: Pending[Search]
     decoder: Pending[Decoder]
-    load: Callable[["Parts"], None]  # fills the four above; called once, by `begin`
+    judge: Pending[CachedJudge]
+    load: Callable[["Parts"], None]  # fills the five above; called once, by `begin`
     begun: threading.Lock  # locked once loading has begun
     reindex: Callable[["Parts"], int]  # see `Loader.reindex`
     now: Callable[[], datetime.datetime]
@@ -82,7 +88,8 @@ class Parts:
     def not_ready(self) -> str | None:
         """Why questions cannot be taken yet; None once they can."""
         self.begin()
-        return self.indexes.missing or self.embedder.missing or self.search.missing or self.decoder.missing
+        pending = (self.indexes, self.embedder, self.search, self.decoder, self.judge)
+        return next((one.missing for one in pending if one.missing is not None), None)
 
     def retriever(self) -> Retriever:
         """The retriever.
@@ -116,6 +123,9 @@ class Parts:
         deleted = self.catalog.documents.delete(document_id, self.now())
         indexes.catch_up()
         self.page_images.remove(document_id)
+        judge = self.judge.peek()
+        if judge is not None:
+            judge.forget()
         n_indexed = sum(
             int(np.isin(passage_ids, index.passage_ids()).sum()) for index in (indexes.dense, indexes.lexical)
         )

@@ -91,19 +91,20 @@ def serve(settings: Settings, *, on_started: Callable[[Running], None] = lambda 
 
 
 @contextmanager
-def running(settings: Settings, *, decoder: bool = True, lazy: bool = False) -> Iterator[Running]:
+def running(settings: Settings, *, decoder: bool = True, judge: bool = True, lazy: bool = False) -> Iterator[Running]:
     """The service in threads of this process, for commands and tests; port 0 takes a free one.
 
     Args:
         settings: Everything else.
         decoder: False loads none: there is search and ingest, but no answers.
+        judge: False loads none: nothing is verified.
         lazy: Load indexes and models with the first request that needs one, not at once.
 
     Raises:
         FolderOwnedError: another process owns the data folder; the message has its address.
         InvalidInputError: the address cannot be listened on.
     """
-    with _listen(settings) as listener, open_parts(settings, decoder=decoder) as parts:
+    with _listen(settings) as listener, open_parts(settings, decoder=decoder, judge=judge) as parts:
         here = _announce(parts, listener)
         if not lazy:
             parts.sandbox.start()

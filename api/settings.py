@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     embedder: str = Field(default="all-MiniLM-L6-v2", min_length=1)  # "hashing" needs no weights
     decoder: str = Field(default="SmolLM2-135M-Instruct", min_length=1)  # "scripted" needs no weights
     decoder_adapter: str = "shipped"  # "none", or a folder that `citebound train sft` wrote
+    verifier: Literal["shipped", "overlap", "none"] = "overlap"  # "overlap" counts words and needs no weights
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     prompt_tokens: int = Field(default=1000, ge=64, le=131_072)
     max_new_tokens: int = Field(default=128, ge=1, le=8192)
     attribution_threshold: float | None = Field(default=None, ge=0, le=1)  # None = the shipped threshold
+    target_risk: float | None = Field(default=None, gt=0, lt=1)  # share of wrong answers that abstaining shall hold
     dense_weight: float = Field(default=1.0, ge=0, le=100)  # of the reciprocal rank fusion
     lexical_weight: float = Field(default=1.0, ge=0, le=100)
 

@@ -4,10 +4,11 @@ import datetime
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import structlog
@@ -28,11 +29,13 @@ from llm.scripted import ScriptedDecoder
 from llm.sources import ModelStore
 from llm.types import Decoder, Device
 from rag.answer_types import AnswerSettings
+from rag.attribution import DEFAULT_THRESHOLD
 from rag.catalog.catalog import Catalog
 from rag.catalog.database import Database
 from rag.catalog.files import FileStore
 from rag.catalog.folder import DataFolder
 from rag.catalog.restore import restore_backup
+from rag.confidence import ConfidenceModel, load_confidence
 from rag.embed import Embedder, TokenCounter
 from rag.errors import NotFoundError
 from rag.hashing_embedder import HashingEmbedder
@@ -42,8 +45,11 @@ from rag.index.sync import Indexes
 from rag.passage_text import embedding_text
 from rag.retrieve import Retriever, Weights
 from rag.token_counter import WordCounter, load_token_counter, read_json
+from rag.verify.cached_judge import CachedJudge
+from rag.verify.overlap_judge import OverlapJudge
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 _HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
 _HASHING_DIMENSION = 64
@@ -80,16 +86,18 @@ class EmbedderChoice:
 
 
 class Loader:
-    """Makes what takes long, one after the other in a thread of its own: indexes, embedder, decoder.
+    """Makes what takes long, one after the other in a thread of its own: indexes, embedder, decoder, judge.
 
     Args:
         settings: Which ones.
         decoder: False leaves the decoder out.
+        judge: False leaves the judge out.
     """
 
-    def __init__(self, settings: Settings, *, decoder: bool) -> None:
+    def __init__(self, settings: Settings, *, decoder: bool, judge: bool) -> None:
         self._settings = settings
         self._with_decoder = decoder
+        self._with_judge = judge and settings.verifier != "none"
         self._models = ModelStore(settings.model_cache, offline=settings.offline)
         self._choice: EmbedderChoice | None = None
         self._device: Device | None = None
@@ -99,13 +107,13 @@ class Loader:
         """Fill the pending values of `parts` in the order in which they are needed."""
         if not self._with_decoder:
             parts.decoder.leave_out("this service was started without a decoder")
+        if not self._with_judge:
+            parts.judge.leave_out("this service was started without a verifier; see the setting verifier")
         self._load_search(parts)
-        if not self._with_decoder:
-            return
-        if parts.stopping.is_set():
-            parts.decoder.give_up(_STOPPING)
-        else:
-            parts.decoder.make(lambda: self._load_decoder(self._settings.decoder))
+        if self._with_decoder:
+            _make(parts, parts.decoder, lambda: self._load_decoder(self._settings.decoder))
+        if self._with_judge:
+            _make(parts, parts.judge, self._load_judge)
 
     def reindex(self, parts: Parts) -> int:
         """Rebuild every index from the catalog; also mends indexes that could not be opened.
@@ -139,10 +147,7 @@ class Loader:
 
     def _load_search(self, parts: Parts) -> None:
         parts.indexes.make(lambda: self._open_indexes(parts))
-        if parts.stopping.is_set():
-            parts.embedder.give_up(_STOPPING)
-        else:
-            parts.embedder.make(self._load_embedder)
+        _make(parts, parts.embedder, self._load_embedder)
         missing = parts.indexes.missing or parts.embedder.missing
         if missing is None:
             parts.search.make(lambda: self._open_search(parts))
@@ -211,6 +216,13 @@ class Loader:
             )
         return adapter
 
+    def _load_judge(self) -> CachedJudge:
+        if self._settings.verifier == "overlap":
+            return CachedJudge(OverlapJudge())
+        from rag.verify.judge import load_judge
+
+        return CachedJudge(load_judge())
+
     def _probe(self) -> Device:
         if self._device is None:
             from llm.device import probe_device
@@ -220,16 +232,26 @@ class Loader:
         return self._device
 
 
+def _make(parts: Parts, pending: Pending[T], build: Callable[[], T]) -> None:
+    """Make a value unless the service is stopping."""
+    if parts.stopping.is_set():
+        pending.give_up(_STOPPING)
+    else:
+        pending.make(build)
+
+
 @contextmanager
-def open_parts(settings: Settings, *, decoder: bool = True) -> Iterator[Parts]:
+def open_parts(settings: Settings, *, decoder: bool = True, judge: bool = True) -> Iterator[Parts]:
     """Own the data folder, put its catalog in order, and make every part; models are loaded by `Parts.begin`.
 
     Args:
         settings: Everything else.
         decoder: False never loads one: there is search and ingest, but no answers.
+        judge: False never loads one: nothing is verified.
 
     Raises:
         FolderOwnedError: another process owns the folder; the message has its address.
+        InvalidInputError: no confidence threshold is known for the setting `target_risk`.
         StorageError: the disk is full or failing.
     """
     with ExitStack() as stack:
@@ -239,7 +261,7 @@ def open_parts(settings: Settings, *, decoder: bool = True) -> Iterator[Parts]:
         stack.callback(catalog.close)
         started = catalog.start(utc_now())
         sandbox = stack.enter_context(Sandbox(settings.limits))
-        parts = _parts(settings, folder, catalog, sandbox, Loader(settings, decoder=decoder))
+        parts = _parts(settings, folder, catalog, sandbox, Loader(settings, decoder=decoder, judge=judge))
         parts.page_images.sweep(lambda document_id: _is_known(catalog, document_id))
         for left_behind in folder.cache_path.glob(f"{BACKUP_PREFIX}*"):
             left_behind.unlink()
@@ -250,7 +272,7 @@ def open_parts(settings: Settings, *, decoder: bool = True) -> Iterator[Parts]:
 
 def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox, loader: Loader) -> Parts:
     token = secrets.token_urlsafe(32)
-    threshold = settings.attribution_threshold
+    confidence = load_confidence()
     questions = Admission("questions", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=2.0)
     return Parts(
         settings=settings,
@@ -274,22 +296,36 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
             questions=lambda: questions.n_inside,
         ),
         questions=questions,
+        verifications=Admission(
+            "verifications", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=1.0
+        ),
         event_streams=Admission(
             "event streams", max_running=settings.max_event_streams, max_waiting=0, usual_seconds=10.0
         ),
         upload_slots=anyio.CapacityLimiter(settings.max_parallel_uploads),
         generation_slots=anyio.CapacityLimiter(1),
-        answer_settings=AnswerSettings() if threshold is None else AnswerSettings(citation_threshold=threshold),
+        verification_slots=anyio.CapacityLimiter(1),
+        answer_settings=_answer_settings(settings, confidence),
+        confidence=confidence,
         closing=anyio.Event(),
         stopping=threading.Event(),
         embedder=Pending("the embedder"),
         indexes=Pending("the index"),
         search=Pending("the search"),
         decoder=Pending("the decoder"),
+        judge=Pending("the verifier"),
         load=loader.load,
         begun=threading.Lock(),
         reindex=loader.reindex,
         now=utc_now,
+    )
+
+
+def _answer_settings(settings: Settings, confidence: ConfidenceModel) -> AnswerSettings:
+    threshold, risk = settings.attribution_threshold, settings.target_risk
+    return AnswerSettings(
+        citation_threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+        abstain_below=None if risk is None else confidence.threshold(risk),
     )
 
 

@@ -93,12 +93,13 @@ def _refused(response: httpx.Response) -> ServiceError:
 
 
 @contextmanager
-def client_of(data_dir: Path | None, *, decoder: bool = False) -> Iterator[Client]:
+def client_of(data_dir: Path | None, *, decoder: bool = False, judge: bool = False) -> Iterator[Client]:
     """A client of whoever owns the data folder; with no owner, of a service started in this process for the moment.
 
     Args:
         data_dir: The folder; None takes the settings' one.
         decoder: Whether a service that is started here needs its decoder.
+        judge: Whether a service that is started here needs its judge.
     """
     from api.connect import connect
     from api.logs import configure_logs
@@ -106,5 +107,5 @@ def client_of(data_dir: Path | None, *, decoder: bool = False) -> Iterator[Clien
 
     settings = load_settings(data_dir=data_dir)
     configure_logs("warning", settings.log_format)
-    with connect(settings, decoder=decoder) as http:
+    with connect(settings, decoder=decoder, judge=judge) as http:
         yield Client(http)

@@ -81,7 +81,7 @@ def ask(question: str, k: int | None, collection: str, closed_book: bool, as_jso
     """Ask; the draft streams to stderr, the checked answer and its sources go to stdout."""
     mode = "closed_book" if closed_book else "grounded"
     body = {"question": question, "collection": collection, "mode": mode, **_depth(k)}
-    with client_of(data_dir, decoder=True) as client:
+    with client_of(data_dir, decoder=True, judge=True) as client:
         client.wait_until_ready(_tell)
         answer = client.call("POST", "/v1/ask", json=body) if as_json else stream_to_terminal(client, body)
     if as_json:

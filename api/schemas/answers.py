@@ -92,6 +92,7 @@ class ClaimOut(ResponseModel):
     score: float
     passage_id: int | None
     elsewhere: int | None
+    reasons: list[str] | None
     redacted: bool = False
 
 
@@ -137,6 +138,7 @@ class TimingsOut(ResponseModel):
     first_token_seconds: float | None
     generate_seconds: float | None
     verify_seconds: float | None
+    elsewhere_seconds: float | None
     total_seconds: float
 
 

@@ -69,7 +69,7 @@ def citation_to_json(citation: Citation) -> dict[str, Any]:
 
 def claim_to_json(claim: Claim) -> dict[str, Any]:
     """One claim of an answer."""
-    return dataclasses.asdict(claim)
+    return {**dataclasses.asdict(claim), "reasons": list(claim.reasons)}
 
 
 def support_to_json(support: Support | None) -> dict[str, Any] | None:

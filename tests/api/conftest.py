@@ -33,6 +33,7 @@ def make_settings(tmp_path_factory: pytest.TempPathFactory) -> MakeSettings:
             "port": 0,
             "embedder": "hashing",
             "decoder": "scripted",
+            "verifier": "overlap",
             "scripted_replies": ("Parents may take fourteen weeks of paid parental leave [1].",),
             "offline": True,
             "log_level": "error",

@@ -20,6 +20,7 @@ def run(tmp_path: Path):
         "CITEBOUND_MODEL_CACHE": str(tmp_path / "models"),
         "CITEBOUND_EMBEDDER": "hashing",
         "CITEBOUND_DECODER": "scripted",
+        "CITEBOUND_VERIFIER": "overlap",
         "CITEBOUND_SCRIPTED_REPLIES": '["Marta Lindner and Osman Yildiz founded the company in 1987."]',
         "CITEBOUND_OFFLINE": "true",
     }
