@@ -39,6 +39,11 @@ def wrong_rate(case: Case, result: CaseResult | None) -> Counts:
     return _share(result.outcome in ("wrong", "false_confidence"))
 
 
+def correct_rate(case: Case, result: CaseResult | None) -> Counts:
+    """Correct, of all cases."""
+    return _UNDEFINED if result is None or result.outcome is None else _share(result.outcome == "correct")
+
+
 def wrong_given_answered(case: Case, result: CaseResult | None) -> Counts:
     """`wrong_rate` among answers given."""
     if result is None or result.failure is not None:

@@ -8,6 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from rag.evaluation import counts as by
 from rag.evaluation.counts import Count
 from rag.evaluation.types import Case, CaseResult, Figure
@@ -51,6 +54,7 @@ FIGURES: Mapping[str, Definition] = dict(
             primary=True,
         ),
         _define("wrong_rate", "wrong answers, those to unanswerable cases among them ÷ cases", by.wrong_rate, up=False),
+        _define("correct_rate", "correct answers ÷ cases", by.correct_rate, up=True),
         _define("net_score", "(correct − wrong answers) ÷ cases, from −1 to 1", by.net_score, up=True),
         _define("over_refusal", "abstentions ÷ answerable cases", by.over_refusal, up=False),
         _define("false_confidence", "answers ÷ unanswerable cases", by.false_confidence, up=False),
@@ -172,5 +176,19 @@ def figure(name: str, cases: Sequence[Case], results: Mapping[str, CaseResult]) 
 
 
 def all_figures(cases: Sequence[Case], results: Mapping[str, CaseResult]) -> dict[str, Figure]:
-    """Every figure of one system, in the order of `FIGURES`."""
-    return {name: figure(name, cases, results) for name in FIGURES}
+    """Every figure of one system that `cases` allow, in the order of `FIGURES`."""
+    return {name: figure(name, cases, results) for name in names_for(cases)}
+
+
+def names_for(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The figures that these cases allow: those about abstention need answerable and unanswerable ones."""
+    both = {case.answerable for case in cases} == {True, False}
+    return tuple(name for name in FIGURES if both or name not in ("over_refusal", "false_confidence"))
+
+
+def counts_by_case(
+    names: Sequence[str], cases: Sequence[Case], results: Mapping[str, CaseResult]
+) -> npt.NDArray[np.float64]:
+    """f64[n_cases, n_figures, 3]: numerator, denominator, undefined."""
+    rows = [[FIGURES[name].count(case, results.get(case.case_id))[:3] for name in names] for case in cases]
+    return np.asarray(rows, dtype=np.float64).reshape(len(cases), len(names), 3)
