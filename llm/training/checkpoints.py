@@ -36,8 +36,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: Mapping[
     for path in (fresh / _TENSORS, fresh / _STATE, fresh):
         _sync(path)
     old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if folder.exists():  # else `old` is all there is until the next line but one
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     fresh.rename(folder)
     _sync(folder.parent)

@@ -10,24 +10,22 @@ A run can be killed at any moment and goes on from its last checkpoint to the sa
 
 import hashlib
 import json
-import math
 import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
-from llm.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from llm.training.packing import PackedSequence, TokenExample, attention_mask, pack
+from llm.training.forward import target_logits
+from llm.training.loop import Report, Steps, run_steps
+from llm.training.packing import PackedSequence, TokenExample, pack
+from llm.training.workers import Workers
 from llm.types import Device, Message
 
 if TYPE_CHECKING:
     import torch
-
-Report = Callable[[dict[str, Any]], None]  # hears one row of figures a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +70,6 @@ def read_examples(path: Path, encoder: PromptEncoder, end_id: int) -> Iterator[T
             )
 
 
-def learning_rate(step: int, n_steps: int, config: SftConfig) -> float:
-    """Linear warm-up, then half a cosine from the peak to its final share (Loshchilov & Hutter, 2017); step from 0."""
-    if step < config.warmup_steps:
-        return config.peak_lr * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, n_steps - config.warmup_steps)
-    floor = config.peak_lr * config.final_lr_share
-    return floor + (config.peak_lr - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
 def train_sft(
     model: Any,
     train: Iterable[TokenExample],
@@ -90,6 +79,7 @@ def train_sft(
     config: SftConfig,
     device: Device,
     report: Report,
+    workers: Workers | None = None,
 ) -> Any:
     """Tune `model` (a transformers causal model on `device`) and return it, adapter included.
 
@@ -98,8 +88,6 @@ def train_sft(
     Raises:
         InvalidTrainingDataError: there is nothing to learn, or the checkpoint is of other settings or data.
     """
-    import torch
-
     sequences = list(pack(train, max_tokens=config.max_tokens))
     measured = list(pack(held_out, max_tokens=config.max_tokens))
     if not sequences:
@@ -107,83 +95,52 @@ def train_sft(
     order = _order(len(sequences), config)
     batches = [order[i : i + config.sequences_per_step] for i in range(0, len(order), config.sequences_per_step)]
     model = _with_adapter(model, config)
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    optimizer = torch.optim.AdamW(
-        trained.values(), lr=config.peak_lr, betas=config.betas, weight_decay=config.weight_decay, foreach=False
-    )
-    identity = {"config": asdict(config), "data": _digest(sequences)}
-    first = 0
-    found = read_checkpoint(out / "checkpoint", identity=identity)
-    if found is not None:
-        _restore(found, trained, optimizer)
-        first = found.step
-    started = saved = time.perf_counter()
-    model.train()
-    for step in range(first, len(batches)):
-        began = time.perf_counter()
-        rate = learning_rate(step, len(batches), config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    workers = workers or Workers()
+
+    def backward(step: int) -> dict[str, float]:
         batch = [sequences[place] for place in batches[step]]
         n_targets = sum(len(sequence.targets) for sequence in batch)
+        own = workers.share(batch)
         total = 0.0
-        for sequence in batch:
+        for sequence in own:
             loss = sequence_loss(model, sequence, device) / n_targets
             loss.backward()
             total += float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), config.max_grad_norm))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        now = time.perf_counter()
-        row: dict[str, Any] = {
-            "step": step + 1,
-            "n_steps": len(batches),
-            "loss": round(total, 5),
-            "lr": rate,
-            "grad_norm": round(norm, 4),
-            "tokens": _n_tokens(batch),
-            "tokens_alone": sum(sequence.n_alone for sequence in batch),
-            "examples": sum(sequence.n_examples for sequence in batch),
-            "tokens_per_second": round(_n_tokens(batch) / (now - began), 1),
-            "seconds": round(now - started, 1),
+        return {
+            "loss": total,
+            "tokens": sum(len(sequence.token_ids) for sequence in own),
+            "tokens_alone": sum(sequence.n_alone for sequence in own),
+            "examples": sum(sequence.n_examples for sequence in own),
         }
-        if measured and ((step + 1) % config.evaluate_every == 0 or step + 1 == len(batches)):
-            row["held_out_loss"] = round(held_out_loss(model, measured, device), 5)
-        report(row)
-        if time.perf_counter() - saved > config.checkpoint_seconds or step + 1 == len(batches):
-            write_checkpoint(out / "checkpoint", _checkpoint(step + 1, trained, optimizer), identity=identity)
-            saved = time.perf_counter()
-    return model.eval()
+
+    run_steps(
+        model,
+        Steps(
+            n_steps=len(batches),
+            backward=backward,
+            evaluate=(lambda: {"held_out_loss": held_out_loss(model, measured, device)}) if measured else None,
+        ),
+        folder=out / "checkpoint",
+        config=config,
+        identity={"config": asdict(config), "data": _digest(sequences)},
+        device=device,
+        report=report,
+        workers=workers,
+    )
+    return model
 
 
 def sequence_loss(model: Any, sequence: PackedSequence, device: Device) -> "torch.Tensor":
     """Summed cross-entropy of the sequence's targets. Logits are made at the predicting places only."""
     import torch
 
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    ids = torch.tensor([sequence.token_ids], device=device.kind)
-    positions = torch.tensor([sequence.positions], device=device.kind)
-    visible = attention_mask(torch.tensor(sequence.branches, device=device.kind))
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(device.dtype)
-    mask = torch.zeros(visible.shape, dtype=half or torch.float32, device=device.kind)
-    mask = mask.masked_fill(~visible, float("-inf"))
-    with torch.autocast(device.kind, dtype=half, enabled=half is not None):
-        decoder = causal.get_decoder()
-        hidden = decoder(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False).last_hidden_state
-        places = torch.tensor(sequence.predictors, device=device.kind)
-        logits = causal.get_output_embeddings()(hidden[0, places])
-    targets = torch.tensor(sequence.targets, device=device.kind)
-    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
+    logits, targets = target_logits(model, sequence, device)
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
 
 
 def held_out_loss(model: Any, sequences: Sequence[PackedSequence], device: Device) -> float:
-    """Mean cross-entropy a target, nats; leaves the model in training mode."""
-    import torch
-
-    model.eval()
-    with torch.inference_mode():
-        total = sum(float(sequence_loss(model, sequence, device)) for sequence in sequences)
-    model.train()
+    """Mean cross-entropy a target, nats."""
+    total = sum(float(sequence_loss(model, sequence, device)) for sequence in sequences)
     return total / sum(len(sequence.targets) for sequence in sequences)
 
 
@@ -214,28 +171,3 @@ def _digest(sequences: Iterable[PackedSequence]) -> str:
     for sequence in sequences:
         digest.update(repr((sequence.token_ids, sequence.predictors)).encode())
     return digest.hexdigest()
-
-
-def _n_tokens(sequences: Iterable[PackedSequence]) -> int:
-    return sum(len(sequence.token_ids) for sequence in sequences)
-
-
-def _checkpoint(step: int, trained: dict[str, Any], optimizer: Any) -> Checkpoint:
-    tensors = {f"weight.{name}": value.detach() for name, value in trained.items()}
-    for name, value in trained.items():
-        state = optimizer.state[value]
-        tensors |= {f"first.{name}": state["exp_avg"], f"second.{name}": state["exp_avg_sq"]}
-    return Checkpoint(step=step, tensors=tensors)
-
-
-def _restore(found: Checkpoint, trained: dict[str, Any], optimizer: Any) -> None:
-    import torch
-
-    with torch.no_grad():
-        for name, value in trained.items():
-            value.copy_(found.tensors[f"weight.{name}"])
-            optimizer.state[value] = {
-                "step": torch.tensor(float(found.step)),
-                "exp_avg": found.tensors[f"first.{name}"].to(value.device),
-                "exp_avg_sq": found.tensors[f"second.{name}"].to(value.device),
-            }
