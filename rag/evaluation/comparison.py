@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rag.evaluation.abstention import match_coverage, one_class, risk_coverage
+from rag.evaluation.counts import correct_rate, wrong_rate
 from rag.evaluation.differences import Results, Settings, paired_counts, resample, tested_differences
 from rag.evaluation.report_types import ComparisonView, CostPoint, MatchedView, McNemarView, Transition
 from rag.evaluation.resampling import number_clusters, percentile_interval
@@ -22,7 +23,6 @@ TRANSITIONS: Mapping[tuple[str, str], Transition] = {
     ("abstained", "wrong"): "newly_wrong",
     ("abstained", "abstained"): "still_abstained",
 }
-_COST_FIGURES = ("correct_rate", "wrong_rate")
 
 
 def transition(baseline: CaseResult | None, system: CaseResult | None) -> Transition | None:
@@ -91,7 +91,7 @@ def _mcnemar(table: Mapping[str, Mapping[str, int]]) -> McNemarView:
 
 
 def _cost_curve(cases: Sequence[Case], baseline: Results, system: Results, settings: Settings) -> tuple[CostPoint, ...]:
-    first, second = paired_counts(_COST_FIGURES, cases, baseline, system)
+    first, second = paired_counts((correct_rate, wrong_rate), cases, baseline, system)
     n = float(first[:, 0, 1].sum())
     if not n:
         return ()

@@ -31,6 +31,7 @@ def decide(comparisons: Sequence[ComparisonView], *, judge_decides: bool) -> tup
             if (definition := FIGURES[comparisons[i].differences[j].figure]).primary is primary
             and definition.higher_is_better is not None
             and (judge_decides or not definition.judged)
+            and not _never_differs(comparisons[i].differences[j])
         ]
         p_values = holm([comparisons[i].differences[j].p_value for i, j in family])
         corrected.update(zip(family, p_values, strict=True))
@@ -46,6 +47,11 @@ def decide(comparisons: Sequence[ComparisonView], *, judge_decides: bool) -> tup
             test = replace(test, word="better" if test.only_system > test.only_baseline else "worse")
         decided.append(replace(one, differences=differences, mcnemar=test))
     return tuple(decided)
+
+
+def _never_differs(view: DifferenceView) -> bool:
+    """Whether no case differs, so that no test could ever tell the two apart (Tarone 1990)."""
+    return view.difference == 0 and view.minimum_detectable_effect is None
 
 
 def _decided(difference: DifferenceView, *, judge_decides: bool) -> DifferenceView:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rag.evaluation.counts import Count
 from rag.evaluation.figures import FIGURES, counts_by_case, names_for
 from rag.evaluation.report_types import DifferenceView
 from rag.evaluation.resampling import (
@@ -53,7 +54,7 @@ def tested_differences(
         settings: seed, number of resamples, margin of equivalence.
     """
     names = names_for(cases)
-    first, second = paired_counts(names, cases, baseline, system)  # each (n, F, 3)
+    first, second = paired_counts([FIGURES[name].count for name in names], cases, baseline, system)  # each (n, F, 3)
     clusters, n_clusters = number_clusters([case.document for case in cases])
     resampled = resample(first, second, clusters, n_clusters, settings)
     alone = resampled
@@ -79,10 +80,10 @@ def tested_differences(
 
 
 def paired_counts(
-    names: Sequence[str], cases: Sequence[Case], baseline: Results, system: Results
+    counts: Sequence[Count], cases: Sequence[Case], baseline: Results, system: Results
 ) -> tuple[Float64Array, Float64Array]:
     """Counts of both, with a case taken out of both for a figure of which either does not know its value."""
-    first, second = counts_by_case(names, cases, baseline), counts_by_case(names, cases, system)
+    first, second = counts_by_case(counts, cases, baseline), counts_by_case(counts, cases, system)
     unknown = ((first[..., 1] == 0) & (first[..., 2] > 0)) | ((second[..., 1] == 0) & (second[..., 2] > 0))
     first[unknown] = 0
     second[unknown] = 0

@@ -54,7 +54,6 @@ FIGURES: Mapping[str, Definition] = dict(
             primary=True,
         ),
         _define("wrong_rate", "wrong answers, those to unanswerable cases among them ÷ cases", by.wrong_rate, up=False),
-        _define("correct_rate", "correct answers ÷ cases", by.correct_rate, up=True),
         _define("net_score", "(correct − wrong answers) ÷ cases, from −1 to 1", by.net_score, up=True),
         _define("over_refusal", "abstentions ÷ answerable cases", by.over_refusal, up=False),
         _define("false_confidence", "answers ÷ unanswerable cases", by.false_confidence, up=False),
@@ -107,7 +106,7 @@ FIGURES: Mapping[str, Definition] = dict(
         _define(
             "judged_equivalent",
             "answers in which the judge finds a reference ÷ answerable cases with references",
-            by.by_reference(lambda result: result.judged_equivalent),
+            by.by_reference(lambda result: result.judged_equivalent, judged=True),
             up=True,
             judged=True,
         ),
@@ -187,8 +186,8 @@ def names_for(cases: Sequence[Case]) -> tuple[str, ...]:
 
 
 def counts_by_case(
-    names: Sequence[str], cases: Sequence[Case], results: Mapping[str, CaseResult]
+    counts: Sequence[Count], cases: Sequence[Case], results: Mapping[str, CaseResult]
 ) -> npt.NDArray[np.float64]:
-    """f64[n_cases, n_figures, 3]: numerator, denominator, undefined."""
-    rows = [[FIGURES[name].count(case, results.get(case.case_id))[:3] for name in names] for case in cases]
-    return np.asarray(rows, dtype=np.float64).reshape(len(cases), len(names), 3)
+    """f64[n_cases, n_counts, 3]: numerator, denominator, undefined."""
+    rows = [[count(case, results.get(case.case_id))[:3] for count in counts] for case in cases]
+    return np.asarray(rows, dtype=np.float64).reshape(len(cases), len(counts), 3)

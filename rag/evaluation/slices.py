@@ -47,7 +47,7 @@ def worst_slices(cases: Sequence[Case], results: Mapping[str, Mapping[str, CaseR
             groups.setdefault(key, []).append(place)
     found: list[SliceView] = []
     for system, answers in results.items():
-        counts = counts_by_case(SLICED, cases, answers)
+        counts = counts_by_case([FIGURES[name].count for name in SLICED], cases, answers)
         totals = counts.sum(axis=0)
         for (name, value), places in groups.items():
             inside = counts[places].sum(axis=0)

@@ -167,7 +167,8 @@ class CaseResult:
     exact_match: bool | None = None  # None: no reference, or abstained
     token_f1: float | None = None  # 0..1, best over the references
     contains_reference: bool | None = None
-    judged_equivalent: bool | None = None  # the judge finds a reference in it; beside the outcome, never in its place
+    # The judge finds a reference in it, False where abstained; beside the outcome, not in its place. None: not judged.
+    judged_equivalent: bool | None = None
     claims: tuple[ScoredClaim, ...] | None = None  # None: not judged
     citations: tuple[ScoredCitation, ...] = ()
     invalid_markers: tuple[int, ...] = ()
