@@ -27,7 +27,7 @@ from rag.catalog.check import check_catalog
 from rag.catalog.deletion import Deleted
 from rag.catalog.folder import DataFolder
 from rag.confidence import ConfidenceModel
-from rag.embed import Embedder
+from rag.embed import Embedder, TokenCounter
 from rag.index.sync import Indexes
 from rag.retrieve import Retriever
 from rag.verify.cached_judge import CachedJudge
@@ -45,6 +45,7 @@ class Search:
 
     retriever: Retriever
     ingestor: Ingestor
+    counter: TokenCounter  # of the embedder's tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,8 @@ class Loader:
         weights = Weights(dense=settings.dense_weight, lexical=settings.lexical_weight)
         ingestor = Ingestor(parts.catalog, parts.sandbox, indexes, lambda: embedder, choice.counter, parts.now)
         ingestor.start()
-        return Search(retriever=Retriever(parts.catalog, indexes, embedder, weights), ingestor=ingestor)
+        retriever = Retriever(parts.catalog, indexes, embedder, weights)
+        return Search(retriever=retriever, ingestor=ingestor, counter=choice.counter())
 
     def _load_embedder(self) -> Embedder:
         choice = self._chosen()
