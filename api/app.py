@@ -10,7 +10,7 @@ from api import errors
 from api.head import HeadAsGet
 from api.observe import Observe
 from api.parts import Parts
-from api.routes import answers, content, documents, events, health, inspect, owner, pages, search
+from api.routes import answers, content, documents, events, health, inspect, owner, pages, search, verify
 
 _DESCRIPTION = """Upload documents, ask, and get an answer in which every sentence carries a citation that was checked.
 
@@ -44,7 +44,7 @@ def build_app(parts: Parts) -> Service:
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (documents, content, events, search, answers, inspect, health, owner, pages):
+    for module in (documents, content, events, search, answers, verify, inspect, health, owner, pages):
         app.include_router(module.router)
     return Service(app, parts)
 

@@ -9,7 +9,7 @@ from rag.answer_types import Search
 from rag.citations import Finding, Verdict
 from rag.gate import claims_of
 from rag.passage_text import embedding_text
-from rag.types import Hit
+from rag.types import Hit, Span
 from rag.verify.types import Judge, Judgement, StatedClaim
 
 EVIDENCE_K = 8  # passages that a claim is read against
@@ -27,6 +27,16 @@ class Found:
     def passage_id(self) -> int | None:
         """The id of that passage."""
         return None if self.hit is None else self.hit.passage.passage_id
+
+    @property
+    def span(self) -> Span | None:
+        """The place in that passage's document; None where its heading decided."""
+        if self.hit is None or self.judgement.span is None:
+            return None
+        passage, read = self.hit.passage, self.judgement.span
+        prefix = len(embedding_text(passage)) - len(passage.text.rstrip())
+        start, end = max(read.start - prefix, 0), read.end - prefix
+        return Span(start=passage.start + start, end=passage.start + end) if start < end else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

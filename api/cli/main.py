@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "delete": ("api.cli.documents", "delete", "Delete documents with everything made of them."),
     "search": ("api.cli.questions", "search", "Find passages."),
     "ask": ("api.cli.questions", "ask", "Ask a question and get a cited answer."),
+    "verify": ("api.cli.verify", "verify", "Check a text against evidence."),
     "models": ("api.cli.models", "models", "Get, list and convert models."),
     "keys": ("api.cli.keys", "keys", "Make, list and revoke API keys."),
     "reindex": ("api.cli.upkeep", "reindex", "Rebuild every index from the catalog."),

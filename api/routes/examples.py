@@ -249,6 +249,44 @@ INSPECTED: dict[str, Any] = {
     "n_tokens": 1,
     "model": ANSWER["model"],
 }
+VERIFY_BODY = {
+    "text": "Parents may take 14 weeks of paid leave. It can be taken twice.",
+    "question": "How long is parental leave?",
+    "evidence": [{"id": "memo", "text": "Parents may take 14 weeks of paid leave."}],
+}
+VERIFY_COLLECTION_BODY = {"text": "14 weeks", "question": "How long is parental leave?", "collection": "default"}
+VERIFIED: dict[str, Any] = {
+    "claims": [
+        {
+            **_CLAIM,
+            "text": "Parents may take 14 weeks of paid leave.",
+            "end": 40,
+            "passage_id": None,
+            "evidence": {"id": "memo", "char_range": {"start": 0, "end": 40}},
+        },
+        {
+            "text": "It can be taken twice.",
+            "start": 41,
+            "end": 63,
+            "verdict": "unsupported",
+            "score": 0.04,
+            "passage_id": None,
+            "elsewhere": None,
+            "reasons": [],
+            "evidence": None,
+        },
+    ],
+    "faithfulness": 0.5,
+    "verifier": {
+        "name": "overlap",
+        "version": "1",
+        "threshold": 0.6,
+        "balanced_accuracy": None,
+        "ece": None,
+        "brier": None,
+        "measured_on": None,
+    },
+}
 STORED_ANSWER = {**ANSWER, "stale": False}
 READY: dict[str, Any] = {"status": "ready"}
 HEALTHY: dict[str, Any] = {"status": "ok", "version": "0.1.0"}

@@ -61,6 +61,7 @@ def test_llm_types_import_no_torch() -> None:
         "delete",
         "search",
         "ask",
+        "verify",
         "models",
         "keys",
         "reindex",
@@ -85,7 +86,7 @@ def test_every_command_explains_itself(command: str) -> None:
     [
         *(["models", name] for name in ("list", "pull", "info", "convert")),
         *(["keys", name] for name in ("add", "list", "revoke")),
-        *([name] for name in ("serve", "ingest", "list", "delete", "search", "ask")),
+        *([name] for name in ("serve", "ingest", "list", "delete", "search", "ask", "verify")),
         *([name] for name in ("reindex", "doctor", "backup", "restore")),
     ],
     ids=" ".join,

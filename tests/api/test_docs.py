@@ -3,7 +3,7 @@ from typing import Any
 
 import httpx
 
-from api.schemas import answers, documents, inspect, requests
+from api.schemas import answers, documents, inspect, requests, verify
 
 ROUTES = {
     ("post", "/v1/documents"),
@@ -24,6 +24,7 @@ ROUTES = {
     ("post", "/v1/documents/{document_id}/cancel"),
     ("post", "/v1/search"),
     ("post", "/v1/ask"),
+    ("post", "/v1/verify"),
     ("get", "/v1/answers/{answer_id}"),
     ("post", "/v1/inspect"),
     ("get", "/healthz"),
@@ -44,7 +45,7 @@ def test_every_route_is_described_with_an_example(client: httpx.Client) -> None:
 
 
 def test_examples_fit_their_schemas(client: httpx.Client) -> None:
-    models: dict[str, Any] = {**vars(answers), **vars(documents), **vars(requests), **vars(inspect)}
+    models: dict[str, Any] = {**vars(answers), **vars(documents), **vars(requests), **vars(inspect), **vars(verify)}
     n_checked = 0
     for operations in client.get("/openapi.json").json()["paths"].values():
         for operation in operations.values():
