@@ -12,7 +12,7 @@ from typing import Any
 
 from rag.answer_types import Search
 from rag.evaluation.scoring import contains_reference, normalize_answer, token_f1
-from rag.evaluation.types import Case, CaseResult, Cause, Figure, Outcome
+from rag.evaluation.types import Case, CaseResult, Cause, Figure, Outcome, RunRecord, System, SystemMode
 from rag.text import content_words
 from rag.types import Passage
 
@@ -132,38 +132,65 @@ def _repeats_memory(result: CaseResult, closed_book: Rerun | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """From no documents, over retrieved ones, to the right passage: correct answers to answerable cases."""
+    """From no documents, over retrieved ones, to the right passage: correct answers to answerable cases.
+
+    `closed_book` and `oracle` are those of systems with the same model in the same run; without one every case is
+    undefined. `recovered` needs none: the wrong answers that a rerun on the gold passages gets right.
+    """
 
     system: str
     closed_book: Figure
     grounded: Figure
     oracle: Figure
+    recovered: Figure
     causes: Mapping[str, int]
 
 
-def waterfall(
-    system: str, cases: Iterable[Case], results: Mapping[str, CaseResult], probes: Mapping[str, Probe]
-) -> Waterfall:
-    """The three figures of one grounded system over the same answerable cases.
+def waterfalls(record: RunRecord, probes: Iterable[Probe]) -> tuple[Waterfall, ...]:
+    """One for each grounded system of a run."""
+    results: dict[str, dict[str, CaseResult]] = {}
+    for result in record.results:
+        results.setdefault(result.system, {})[result.case_id] = result
+    traced = {(probe.system, probe.case_id): probe for probe in probes}
+    asked = [case for case in record.cases if case.answerable]
 
-    A case whose rerun was not made counts as undefined in that figure.
+    def outcomes(system: System | None) -> list[Outcome | None]:
+        own = {} if system is None else results.get(system.name, {})
+        return [own[case.case_id].outcome if case.case_id in own else None for case in asked]
 
-    Args:
-        system: Its name.
-        cases: All cases.
-        results: Its results by case id.
-        probes: Its probes by case id.
-    """
-    asked = [case for case in cases if case.answerable]
-    grounded = [result.outcome if (result := results.get(case.case_id)) is not None else None for case in asked]
-    traced = [probes.get(case.case_id) for case in asked]
-    return Waterfall(
-        system=system,
-        closed_book=_correct([probe.closed_book.outcome if probe and probe.closed_book else None for probe in traced]),
-        grounded=_correct(grounded),
-        oracle=_correct([probe.oracle.outcome if probe and probe.oracle else None for probe in traced]),
-        causes=dict(sorted(Counter(str(result.cause) for result in results.values() if result.cause).items())),
-    )
+    falls = []
+    for system in record.manifest.systems:
+        if system.mode != "grounded":
+            continue
+        grounded = outcomes(system)
+        reruns = [traced.get((system.name, case.case_id)) for case in asked]
+        recovered = [
+            probe.oracle.outcome if probe is not None and probe.oracle is not None else None
+            for probe, outcome in zip(reruns, grounded, strict=True)
+            if outcome == "wrong"
+        ]
+        falls.append(
+            Waterfall(
+                system=system.name,
+                closed_book=_correct(outcomes(partner(record.manifest.systems, system, "closed_book"))),
+                grounded=_correct(grounded),
+                oracle=_correct(outcomes(partner(record.manifest.systems, system, "oracle"))),
+                recovered=_correct(recovered),
+                causes=_count_causes(results.get(system.name, {}).values()),
+            )
+        )
+    return tuple(falls)
+
+
+def partner(systems: Sequence[System], system: System, mode: SystemMode) -> System | None:
+    """The first system of `mode` that answers with the same model and sampling; None where there is none."""
+    alike = (other for other in systems if other.mode == mode)
+    return next((other for other in alike if (other.model, other.sampling) == (system.model, system.sampling)), None)
+
+
+def _count_causes(results: Iterable[CaseResult]) -> dict[str, int]:
+    counted = Counter(result.cause for result in results if result.cause is not None)
+    return {cause: counted[cause] for cause in sorted(counted)}
 
 
 def _correct(outcomes: Sequence[Outcome | None]) -> Figure:
@@ -194,5 +221,5 @@ def figure_json(figure: Figure) -> dict[str, Any]:
 
 def waterfall_json(fall: Waterfall) -> dict[str, Any]:
     """The waterfall as reports have it."""
-    steps = {name: figure_json(getattr(fall, name)) for name in ("closed_book", "grounded", "oracle")}
+    steps = {name: figure_json(getattr(fall, name)) for name in ("closed_book", "grounded", "oracle", "recovered")}
     return {"system": fall.system, **steps, "causes": dict(fall.causes)}

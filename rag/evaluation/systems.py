@@ -96,6 +96,7 @@ class Bench:
     neighbour: Neighbour | None = None
     locate: Locate | None = None
     confidence: ConfidenceModel | None = None
+    document_text: Callable[[str, int], str] | None = None  # document id, version → its text
 
     def pipeline(self, system: System) -> Pipeline:
         """The parts that answer under `system`."""
