@@ -31,9 +31,8 @@ _OPENS_UNCLEAR = re.compile(
 _MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
 _FACTS = (
     re.compile(rf"\b\d{{1,2}} (?:{_MONTH}) \d{{4}}\b|\b(?:{_MONTH}) \d{{1,2}}, \d{{4}}\b"),
-    re.compile(
-        r"(?<![\w.,])[$€£]?\d[\d,.]*\d(?: ?%| (?:percent|million|billion|thousand))?(?!\w)|(?<![\w.,])\d(?: ?%)?(?![\w.,])"
-    ),
+    re.compile(r"(?<![\w.,])[$€£]?\d[\d,.]*\d(?: ?%| (?:percent|million|billion|thousand))?(?!\w)"),
+    re.compile(r"(?<![\w.,])\d(?: ?%)?(?![\w.,])"),
     re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]+(?: (?:of |de |von |the )?[A-Z][\w’'-]+){0,3}"),
 )
 
@@ -132,5 +131,5 @@ def _written(fact: _Fact, passage: Passage, decoder: Decoder, cancel: Cancel) ->
     cancel.raise_if_set()
     text = " ".join(generation.text.split())
     question = text[: text.find("?") + 1].strip(" \"'“”")
-    fits = _MIN_QUESTION_WORDS <= len(question.split()) and len(question) <= _MAX_QUESTION_CHARS
+    fits = len(question.split()) >= _MIN_QUESTION_WORDS and len(question) <= _MAX_QUESTION_CHARS
     return question if fits and not contains_reference(question, [fact.answer]) else None

@@ -1,4 +1,4 @@
-"""What the decoder is asked when questions are drafted from a person's own documents. Sentences are data, never orders."""
+"""What the decoder is asked when questions are drafted from documents. Sentences are data, never orders."""
 
 from llm.types import Message
 from rag.markers import one_line

@@ -1,8 +1,8 @@
 """A gate for continuous integration: one expression over a run, and the one line that says why it fails.
 
-`SYSTEM.figure OP number` fails where it holds ("grounded.hallucination_rate > 0.1"). `SYSTEM worse than OTHER on figure`
-fails where the difference is to the worse with p < .05, paired over the cases that both have; OTHER is a system of the
-same run or the folder of another run. What is undefined fails: a gate that cannot be decided must not pass.
+`SYSTEM.figure OP number` fails where it holds ("grounded.hallucination_rate > 0.1"). `SYSTEM worse than OTHER on
+figure` fails where the difference is to the worse with p < .05, paired over the cases that both have; OTHER is a system
+of the same run or the folder of another run. What is undefined fails: a gate that cannot be decided must not pass.
 """
 
 import operator
@@ -150,7 +150,7 @@ def _worse(
     shared = sorted((case for case in record.cases if case.case_id in other), key=lambda case: case.case_id)
     view = _difference(gate, shared, own, other, record.manifest.seed) if shared else None
     if view is None or view.difference is None or view.p_value is None:
-        return f"{gate.figure} of {gate.system} and {where} cannot be compared: it is undefined on their {len(shared)} cases"
+        return f"{gate.figure} of {gate.system} and {where} cannot be compared; it is undefined on {len(shared)} cases"
     up = FIGURES[gate.figure].higher_is_better
     to_the_worse = view.difference < 0 if up else view.difference > 0
     if not to_the_worse or view.p_value >= ALPHA:
