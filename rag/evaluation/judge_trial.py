@@ -1,7 +1,7 @@
 """The judge on trial: how often it agrees with people, how honest its scores are, and what follows for its rates.
 
-Positive is what a judge must catch: a claim that is not supported. **Decidable** is what rests on a judge whose balanced
-accuracy is at least `MIN_BALANCED_ACCURACY`, at the lower end of its 95 % interval where the labels are counted.
+Positive is what a judge must catch: a claim that is not supported. **Decidable** is what rests on a judge whose
+balanced accuracy is at least `MIN_BALANCED_ACCURACY`, at the lower end of its 95 % interval where labels are counted.
 Correcting a rate divides it, and its error, by (2 · balanced accuracy - 1): below 0.65 more than threefold.
 """
 

@@ -6,12 +6,13 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import InvalidInputError
-from rag.evaluation.types import Case, CaseResult, Manifest
+from rag.evaluation.types import Case, CaseResult, Manifest, System
 
 _T = TypeVar("_T")
 _RESULT = TypeAdapter(CaseResult)
 _CASE = TypeAdapter(Case)
 _MANIFEST = TypeAdapter(Manifest)
+_SYSTEM = TypeAdapter(System)
 
 
 def result_line(result: CaseResult) -> str:
@@ -45,6 +46,11 @@ def read_case(line: str) -> Case:
 def manifest_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON values."""
     return cast("dict[str, Any]", _MANIFEST.dump_python(manifest, mode="json"))
+
+
+def system_json(system: System) -> dict[str, Any]:
+    """A system and its settings as JSON values."""
+    return cast("dict[str, Any]", _SYSTEM.dump_python(system, mode="json"))
 
 
 def read_manifest(text: str) -> Manifest:
