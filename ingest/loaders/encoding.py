@@ -46,9 +46,15 @@ class Decoded:
     text: str
     encoding: str
     damaged: bool
+    guessed: bool = False  # by statistics: nothing in the file says it
 
     def report(self, builder: TextBuilder) -> None:
-        """Flag and warn where bytes could not be read."""
+        """Flag and warn where bytes could not be read, and warn where their encoding was a guess."""
+        if self.guessed:
+            builder.warn(
+                f"The file does not say its encoding; it was read as {self.encoding}. "
+                "If letters look wrong, save it as UTF-8 and upload it again."
+            )
         if self.damaged:
             builder.flag("badly_encoded")
             builder.warn(
@@ -79,7 +85,7 @@ def decode(data: bytes, *, declared: str | None = None) -> Decoded:
     guessed = _guess(data)
     if guessed is not None:
         text = data.decode(guessed, "replace")
-        return Decoded(text=text, encoding=guessed, damaged="\ufffd" in text)
+        return Decoded(text=text, encoding=guessed, damaged="\ufffd" in text, guessed=True)
     return Decoded(text=mended, encoding="utf-8", damaged=True)
 
 

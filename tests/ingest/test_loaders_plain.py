@@ -88,3 +88,12 @@ def test_nothing_is_an_error(tmp_path: Path, data: bytes, code: str) -> None:
     with pytest.raises(DocumentError) as caught:
         parse(data, tmp_path)
     assert caught.value.code == code
+
+
+def test_a_guessed_encoding_is_told_and_a_certain_one_is_not(tmp_path: Path) -> None:
+    text = SENTENCES["cp1251"]
+    assert parse(text.encode("utf-8"), tmp_path).receipt.warnings == ()
+    parsed = parse(text.encode("cp1251"), tmp_path)
+    (warning,) = parsed.receipt.warnings
+    assert "does not say its encoding" in warning and parsed.receipt.encoding in warning
+    assert parsed.text == text
