@@ -20,8 +20,8 @@ _QUESTION_CHARS = 600
 _EDGE = " \t\r\n\"'“”„‚‘’«»‹›*_`"
 _ASKS = re.compile(r"[?？؟][\s\"'”’»)\]*_]*$")
 _COURTESY = re.compile(
-    r"(?:thanks?|thank you|you(?:'re| are) welcome|i hope|hope this|let me know|feel free|please (?:let|feel)|best regards"
-    r"|kind regards|sincerely|(?:that(?:'s| is) a )?(?:great|good) question|danke|gern(?:e)? geschehen|viele grüße"
+    r"(?:thanks?|thank you|you(?:'re| are) welcome|i hope|hope this|let me know|feel free|please (?:let|feel)"
+    r"|best regards|kind regards|sincerely|(?:that(?:'s| is) a )?(?:great|good) question|danke|gern(?:e)? geschehen|viele grüße"
     r"|if you have (?:any|more|further))\b",
     re.IGNORECASE,
 )
@@ -36,7 +36,8 @@ _LEAD = re.compile(  # "Here is the answer: 42" says 42
 )
 _COURTESY_WORDS = 14
 _LEANS = re.compile(  # on what was asked: these words have no meaning of their own
-    r"(?:it|its|he|his|she|her|hers|they|their|theirs|this|that|these|those|yes|no|because|so that|er|sie|es|ja|nein)\b",
+    r"(?:it|its|he|his|she|her|hers|they|their|theirs|this|that|these|those|yes|no|because|so that|er|sie|es|ja"
+    r"|nein)\b",
     re.IGNORECASE,
 )
 _VERB = re.compile(

@@ -72,7 +72,7 @@ def _by_rule(asked: str, answer: str) -> str | None:
 
 
 def _turned(verb: str, rest: str, place: str) -> str | None:
-    """ "was" + "Ada born in London" + "in 1815" → "Ada was born in London in 1815"."""
+    """The parts in the order of a statement: was, Ada born in London, in 1815 → Ada was born in London in 1815."""
     if verb.casefold() in ("did", "does", "do"):
         return f"{rest} {place}"  # "Ada publish her notes in 1843": the tense is lost, the statement is not
     found = _PASSIVE.match(rest)

@@ -73,7 +73,7 @@ def train_verifier(
     resume: bool = False,
     report: Report | None = None,
 ) -> Path:
-    """Fine-tune the encoder of `base` on `pairs` once through; returns the folder of the trained model, `out / "model"`.
+    """Fine-tune the encoder of `base` on `pairs` once through; the trained model is in the folder that is returned.
 
     Writes `out/metrics.jsonl` (a line every `log_steps`: step, loss, learning rate, pairs and characters a second) and
     checkpoints with optimizer and generator states, from the last of which `resume` goes on.
@@ -83,7 +83,7 @@ def train_verifier(
     """
     if not pairs:
         raise InvalidInputError("There are no pairs to train on.")
-    from datasets import Dataset
+    from datasets import Dataset  # type: ignore[import-untyped]
     from sentence_transformers.cross_encoder import (
         CrossEncoder,
         CrossEncoderTrainer,

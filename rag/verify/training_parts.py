@@ -40,7 +40,7 @@ def merged_label_loss(logits: torch.Tensor, labels: torch.Tensor, smoothing: flo
     return -((1 - smoothing) * wanted + smoothing * uniform).mean()
 
 
-class MergedLabelLoss(torch.nn.Module):
+class MergedLabelLoss(torch.nn.Module):  # type: ignore[misc]
     """`merged_label_loss` in the form that CrossEncoderTrainer calls."""
 
     def __init__(self, model: Any, smoothing: float) -> None:
@@ -57,7 +57,7 @@ class MergedLabelLoss(torch.nn.Module):
         return merged_label_loss(logits, labels, self._smoothing)
 
 
-class LikeLengthBatches(BatchSampler):
+class LikeLengthBatches(BatchSampler):  # type: ignore[misc]
     """Batches of pairs of like length: shuffled, cut into pools, sorted inside a pool, and the batches shuffled again.
 
     The order depends on seed and epoch alone, so a resumed run skips to where it was.

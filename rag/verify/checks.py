@@ -1,0 +1,173 @@
+"""Numbers, names and negations of a claim, looked up in the evidence one by one.
+
+A model that reads loosely takes 1947 for 1948. These comparisons do not: what a claim states and no evidence holds is
+named, for people to see and for the verdict to depend on.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from rag.text import content_words
+
+_SMALL_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
+_SMALL = {word: value for value, word in enumerate(_SMALL_WORDS.split())}
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_ORDINALS = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12,
+}  # fmt: skip
+_TIMES = {"once": 1, "twice": 2, "thrice": 3, "dozen": 12}
+_SCALES = {
+    "hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9,
+    "b": 1e9, "trillion": 1e12,
+}  # fmt: skip
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("january jan", "february feb", "march", "april apr", "may", "june jun", "july jul", "august aug",
+         "september sep sept", "october oct", "november nov", "december dec"), start=1)
+    for name in names.split()
+}  # fmt: skip
+_NUMBER = re.compile(
+    r"(?<![\w.,])[-−]?(\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)\s?"
+    r"(%|percent\b|per cent\b|(?:hundred|thousand|million|billion|trillion|bn|mn|[kKmMbB])\b|[a-zA-Z]{1,3}\b)?"
+    r"|\b(\d+)(?:st|nd|rd|th|s)\b",
+)
+_SINGLE = "|".join([*_SMALL, *_TENS, *_ORDINALS, *_TIMES])
+_SPELLED = re.compile(
+    rf"\b(?:({'|'.join(_TENS)})[-\s]({'|'.join(list(_SMALL)[1:10])})|({_SINGLE}))\b(?:[-\s]({'|'.join(_SCALES)})\b)?",
+    re.IGNORECASE,
+)
+_MONTH = re.compile(rf"\b({'|'.join(name for name in _MONTHS if name != 'may')}|May)\b\.?", re.IGNORECASE)
+_NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w'’-]*(?:\s+[A-ZÀ-ÖØ-Þ][\w'’-]*)*")
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|nobody|nothing|nowhere|without|cannot|hardly|\w+n[’']t|failed to|lacks?"
+    r"|nicht|kein(?:e[mnrs]?)?|nie|niemals|ohne)\b",
+    re.IGNORECASE,
+)
+_UNITS = {"%": "%", "percent": "%", "per cent": "%"}
+_UNIT_WORDS = "km m cm mm mi ft kg g mg lb oz l ml hz khz mhz ghz kb mb gb tb kw mw gw v"
+_KNOWN_UNITS = frozenset(_UNIT_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A number that a text states."""
+
+    value: float
+    unit: str  # "%" or a unit's letters in lower case; "" where none follows
+    text: str  # as written
+
+    def same_as(self, other: "Quantity") -> bool:
+        """Equal values, and not two different units."""
+        if self.unit and other.unit and self.unit != other.unit:
+            return False
+        return abs(self.value - other.value) <= 1e-9 * max(1.0, abs(self.value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What of a claim stands in some evidence."""
+
+    n_numbers: int  # numbers that the claim states
+    missing_numbers: tuple[str, ...]  # those that the evidence does not hold, as written
+    n_names: int
+    missing_names: tuple[str, ...]  # names of which the evidence holds no word
+    negation_differs: bool  # one of the two negates and the other does not
+
+
+def quantities(text: str) -> tuple[Quantity, ...]:
+    """The numbers of `text`, spelled-out ones, scaled ones ("3 million") and months (as 1 to 12) included."""
+    found: list[tuple[int, Quantity]] = []
+    for match in _NUMBER.finditer(text):
+        digits, unit, ordinal = match.group(1), match.group(2) or "", match.group(3)
+        if ordinal is not None:
+            found.append((match.start(), Quantity(value=float(ordinal), unit="", text=match.group().strip())))
+            continue
+        unit = _UNITS.get(unit.casefold(), unit.casefold())
+        value = _value(digits)
+        if unit in _SCALES and (unit not in _KNOWN_UNITS or match.group(2) == "M"):
+            value, unit = value * _SCALES[unit], ""
+        elif unit not in _KNOWN_UNITS and unit != "%":
+            unit = ""
+        shown = match.group().strip() if unit or value != _value(digits) else digits
+        found.append((match.start(), Quantity(value=value, unit=unit, text=shown)))
+    for match in _SPELLED.finditer(text):
+        tens, ones, single, scale = (part.casefold() if part else "" for part in match.groups())
+        value = _TENS[tens] + _SMALL[ones] if tens else {**_SMALL, **_TENS, **_ORDINALS, **_TIMES}[single]
+        found.append(
+            (match.start(), Quantity(value=value * _SCALES.get(scale, 1.0), unit="", text=match.group().strip()))
+        )
+    found.sort(key=lambda row: row[0])
+    return tuple(quantity for _, quantity in found)
+
+
+def compare(claim: str, evidence: str, *, asked: str = "") -> Comparison:
+    """What of `claim` the text of `evidence` holds; what `asked` (the question) says already is not looked up."""
+    known = quantities(evidence)
+    given = quantities(asked)
+    stated = [
+        one for one in quantities(claim) if not any(one.same_as(other) for other in given) and not _is_article(one)
+    ]
+    held = frozenset(content_words(evidence))
+    given_words = frozenset(content_words(asked))
+    names = [name for name in names_of(claim) if not given_words.issuperset(content_words(name))]
+    return Comparison(
+        n_numbers=len(stated),
+        missing_numbers=tuple(one.text for one in stated if not any(one.same_as(other) for other in known)),
+        n_names=len(names),
+        missing_names=tuple(name for name in names if not _held(name, held)),
+        negation_differs=is_negated(claim) != is_negated(evidence),
+    )
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Capitalized words inside `text`, those in a row together; the first word of a sentence counts only in a row."""
+    found = []
+    for match in _NAME.finditer(text):
+        before = text[: match.start()].rstrip()
+        opens = not before or before[-1] in ".!?:"
+        terms = content_words(match.group())
+        if terms and (not opens or len(match.group().split()) > 1):
+            found.append(match.group())
+    return tuple(dict.fromkeys(found))
+
+
+def is_negated(text: str) -> bool:
+    """Whether a word of `text` negates."""
+    return _NEGATION.search(text) is not None
+
+
+def months(text: str) -> frozenset[int]:
+    """The months that `text` names, 1 to 12."""
+    return frozenset(_MONTHS[match.group(1).casefold()] for match in _MONTH.finditer(text))
+
+
+def reasons(comparison: Comparison, limit: int = 3) -> tuple[str, ...]:
+    """What is missing, for people."""
+    lines = [f"{number} is not in the evidence" for number in comparison.missing_numbers]
+    lines += [f"{name} is not named in the evidence" for name in comparison.missing_names]
+    return tuple(dict.fromkeys(lines))[:limit]
+
+
+def _value(digits: str) -> float:
+    """The value of written digits: "69,197" is 69197, "3,5" is 3.5."""
+    if re.fullmatch(r"\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?", digits):
+        return float(re.sub("[,'’]", "", digits))
+    return float(digits.replace(",", "."))
+
+
+def _is_article(quantity: Quantity) -> bool:
+    """Whether it is "one", "first" or the like, seldom meant as a number."""
+    return quantity.text.casefold() in ("one", "first", "second", "once", "zero")
+
+
+def _held(name: str, held: Collection[str]) -> bool:
+    """Whether the evidence holds any word of the name: a family name alone is enough."""
+    return any(term in held for term in _terms(name))
+
+
+def _terms(name: str) -> Iterable[str]:
+    return content_words(name)

@@ -1,0 +1,155 @@
+"""The trained cross-encoder: evidence and claim in, logits of the three outcomes out.
+
+The base encoder lies in a folder that the caller names; the layers that training changed are shipped as quantized
+differences (`rag.verify.shipped`). torch is imported when a model is loaded.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from llm.types import Cancel, Device
+from rag.errors import NotReadyError
+from rag.token_counter import load_tokenizer, read_json
+from rag.types import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+MAX_TOKENS = 256  # of a pair; what is longer is cut, the longer of the two first
+_CPU_BATCH_TOKENS = 1_536  # padded tokens a forward pass
+_GPU_BATCH_TOKENS = 65_536
+_LENGTH_STEP = 8  # lengths are rounded up: kernels are compiled for each new shape
+_MAX_CHARS = 4_000  # of either text: the tokenizer need not see what the model cannot
+
+
+class PairModel(Protocol):
+    """Reads pairs of evidence and claim."""
+
+    def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
+        """float32[n, 3] in the order of `pairs`: supported, contradicted, unsupported. The same pairs, the same rows.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        ...
+
+
+class CrossEncoder:
+    """A sequence classifier behind PairModel. Thread-safe.
+
+    On a CPU each core runs batches of its own with one thread a batch: no core waits for another after every layer.
+    """
+
+    def __init__(self, model: "torch.nn.Module", tokenizer: "Tokenizer", device: Device) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        on_cpu = device.kind == "cpu"
+        self._batch_tokens = _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
+        self._pool = _start_pool(device.n_threads if on_cpu else 1)
+
+    def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
+        """See PairModel."""
+        result = np.zeros((len(pairs), 3), dtype=np.float32)
+        if not pairs:
+            return result
+        rows = self._tokenizer.encode_batch([(one[:_MAX_CHARS], other[:_MAX_CHARS]) for one, other in pairs])
+        lengths = [len(row.ids) for row in rows]
+        batches = [
+            (batch, self._pool.submit(self._forward, [rows[index] for index in batch]))
+            for batch in _batches(lengths, self._batch_tokens)
+        ]
+        try:
+            for batch, future in batches:
+                if cancel is not None:
+                    cancel.raise_if_set()
+                result[batch] = future.result()
+        except BaseException:
+            for _, future in batches:
+                future.cancel()
+            raise
+        return result
+
+    def close(self) -> None:
+        """Stop the threads; what was asked for before is finished first."""
+        self._pool.shutdown()
+
+    def _forward(self, rows: Sequence[Any]) -> FloatArray:
+        """The logits of one padded batch."""
+        import torch
+
+        width = -(-max(len(row.ids) for row in rows) // _LENGTH_STEP) * _LENGTH_STEP
+        ids = torch.zeros((len(rows), width), dtype=torch.long)  # B, T
+        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+        for at, row in enumerate(rows):
+            n_tokens = len(row.ids)
+            ids[at, :n_tokens] = torch.tensor(row.ids)
+            types[at, :n_tokens] = torch.tensor(row.type_ids)
+            mask[at, :n_tokens] = 1
+        kind = self._device.kind
+        precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._device.dtype)
+        with torch.inference_mode(), torch.autocast(kind, precision or torch.bfloat16, enabled=precision is not None):
+            found = self._model(
+                input_ids=ids.to(kind), token_type_ids=types.to(kind), attention_mask=mask.to(kind)
+            ).logits
+        logits: FloatArray = found.float().cpu().numpy()
+        return np.nan_to_num(logits, nan=0.0, posinf=30.0, neginf=-30.0)
+
+
+def load_cross_encoder(base_folder: Path, weights: "dict[str, torch.Tensor]", device: Device) -> CrossEncoder:
+    """The classifier with the given weights on the tokenizer and settings of `base_folder`.
+
+    Args:
+        base_folder: the folder of the base encoder; its config.json and tokenizer are read.
+        weights: every tensor of the classifier, as BertForSequenceClassification names them.
+        device: where it runs.
+
+    Raises:
+        NotReadyError: the weights do not fit the settings of the base.
+    """
+    from transformers import BertConfig, BertForSequenceClassification
+
+    tokenizer = load_tokenizer(base_folder)
+    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
+    tokenizer.no_padding()
+    settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
+    config = BertConfig(**{**settings, "num_labels": 3})
+    # The fused attention is slower than two batched products in bf16 on a CPU, and faster elsewhere.
+    config._attn_implementation = "eager" if device.kind == "cpu" and device.dtype == "bf16" else "sdpa"
+    model: Any = BertForSequenceClassification(config)
+    try:
+        missing = model.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        raise NotReadyError(f"the verifier's weights do not fit the encoder in {base_folder}; pull it again") from error
+    if missing:
+        raise NotReadyError(f"the verifier's weights lack {missing[0]}; install the package again")
+    return CrossEncoder(model.to(device.kind).eval(), tokenizer, device)
+
+
+def _start_pool(n_workers: int) -> ThreadPoolExecutor:
+    """Threads that each use one core for a matrix product, all started before this returns."""
+    import torch
+
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(n_workers, "verify", initializer=torch.set_num_threads, initargs=(1,))
+    everybody = threading.Barrier(n_workers)
+    for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
+        started.result()
+    torch.set_num_threads(before)  # threads started later get their cores back
+    return pool
+
+
+def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indexes by falling length, so many a batch that its padded tokens stay within `batch_tokens`."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    start = 0
+    while start < len(order):
+        n_pairs = max(1, batch_tokens // lengths[order[start]])
+        yield order[start : start + n_pairs]
+        start += n_pairs

@@ -1,0 +1,171 @@
+"""The verifier: claims against evidence, one calibrated verdict each.
+
+    windows of the evidence → what words say (signals) and what the cross-encoder reads → log-odds → verdict
+
+Nothing in a claim or in evidence is ever obeyed: both are only compared.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from llm.types import Cancel, Device
+from rag.errors import NotReadyError
+from rag.types import VerdictLabel
+from rag.verify.checks import reasons
+from rag.verify.claims import question_of, statement
+from rag.verify.cross_encoder import PairModel, load_cross_encoder
+from rag.verify.shipped import SHIPPED_FOLDER, Parameters, read_parameters, read_weights, read_words, sha256_of_base
+from rag.verify.signals import FEATURES, Lexical, Read, Wording, lexical_signals, model_signals
+from rag.verify.types import Judgement, StatedClaim, VerifierInfo
+from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
+
+_PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
+_MAX_PARTS = 8  # of one claim; of more, those with the fewest words in the evidence are read
+_VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
+_DIGITS = 4  # of a score: batches of other sizes may differ further back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One claim, or a part of a long one, with the windows that are read for it."""
+
+    claim: int  # index of the claim
+    wording: Wording
+    windows: tuple[Window, ...]  # best first, never empty
+    lexical: Lexical
+
+
+class ClaimJudge:
+    """`rag.verify.types.Judge` by a cross-encoder and what words say. Deterministic and thread-safe."""
+
+    def __init__(
+        self, model: PairModel, parameters: Parameters, counts: WordCounts, n_windows: int = N_WINDOWS
+    ) -> None:
+        self._model = model
+        self._parameters = parameters
+        self._counts = counts
+        self._n_windows = n_windows
+        self._support = np.array([parameters.support.get(name, 0.0) for name in FEATURES])
+        self._contradiction = np.array([parameters.contradiction.get(name, 0.0) for name in FEATURES])
+
+    @property
+    def info(self) -> VerifierInfo:
+        """Name, version, threshold and measured error."""
+        return self._parameters.info
+
+    def judge(
+        self, claims: Sequence[StatedClaim], evidence: Sequence[str], *, cancel: Cancel | None = None
+    ) -> tuple[Judgement, ...]:
+        """One judgement a claim, in order, over all of `evidence`; without evidence every claim is unsupported.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        found = read_claims(claims, evidence, self._counts, self._n_windows)
+        if cancel is not None:
+            cancel.raise_if_set()
+        rows = read_signals(found, self._model, cancel=cancel)
+        parts: dict[int, list[Judgement]] = {}
+        for reading, read in zip(found, rows, strict=True):
+            parts.setdefault(reading.claim, []).append(self._verdict(reading, read))
+        # A claim is what its weakest part is.
+        return tuple(
+            min(parts[index], key=lambda part: part.score) if index in parts else _nothing_read(len(evidence))
+            for index in range(len(claims))
+        )
+
+    def _verdict(self, reading: Reading, read: Read) -> Judgement:
+        parameters = self._parameters
+        threshold = parameters.info.threshold
+        score = _sigmoid((float(read.values @ self._support) + parameters.support_bias) / parameters.temperature)
+        if parameters.veto and reading.lexical.comparison.missing_numbers:
+            score = min(score, threshold * _VETOED)
+        score = round(score, _DIGITS)
+        label: VerdictLabel = "supported"
+        window = reading.windows[read.supports]
+        why = reasons(reading.lexical.in_window)
+        if score < threshold:
+            why = reasons(reading.lexical.comparison)
+            odds = float(read.values @ self._contradiction) + parameters.contradiction_bias
+            label = "contradicted" if odds > 0 else "unsupported"
+            if label == "contradicted":
+                window = reading.windows[read.contradicts]
+                why = ("the evidence says otherwise", *why)
+            why = why or ("the evidence does not say so",)
+        return Judgement(label=label, score=score, evidence=window.evidence, span=window.span, reasons=why)
+
+
+def read_claims(
+    claims: Sequence[StatedClaim], evidence: Sequence[str], counts: WordCounts, n_windows: int = N_WINDOWS
+) -> list[Reading]:
+    """What is to be read for each claim; nothing without evidence or for a claim without a word."""
+    sentences = EvidenceSentences(evidence, counts)
+    if not sentences.sentences:
+        return []
+    return [reading for index, claim in enumerate(claims) for reading in _parts(index, claim, sentences, n_windows)]
+
+
+def read_signals(found: Sequence[Reading], model: PairModel, *, cancel: Cancel | None = None) -> list[Read]:
+    """For each reading what the model makes of its windows; `values` are all FEATURES."""
+    pairs = [(window.text, reading.wording.text) for reading in found for window in reading.windows]
+    logits = model.logits(pairs, cancel=cancel)
+    rows = []
+    start = 0
+    for reading in found:
+        end = start + len(reading.windows)
+        read = model_signals(logits[start:end], reading.windows)
+        rows.append(replace(read, values=np.concatenate((reading.lexical.values, read.values))))
+        start = end
+    return rows
+
+
+def load_judge(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER) -> ClaimJudge:
+    """The shipped verifier (or the one in `folder`) on its base encoder all-MiniLM-L6-v2; imports torch.
+
+    Args:
+        base_folder: where the base encoder lies, as `llm.sources` resolved it.
+        device: where to run, as `llm.device` probed it.
+        folder: the weights with their parameters.
+
+    Raises:
+        NotReadyError: a file is missing, or the base is not the one that the verifier was trained from.
+    """
+    parameters = read_parameters(folder)
+    weights = read_weights(base_folder, folder)
+    if parameters.base_sha256 is not None and sha256_of_base(base_folder) != parameters.base_sha256:
+        raise NotReadyError(
+            f"{base_folder} does not hold the encoder that the verifier was trained from; "
+            "run citebound models pull all-MiniLM-L6-v2"
+        )
+    return ClaimJudge(load_cross_encoder(base_folder, weights, device), parameters, read_words(folder))
+
+
+def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windows: int) -> Iterator[Reading]:
+    """The claim, or its parts where it is long."""
+    asked = question_of(claim)
+    said = statement(claim)[len(asked) :].strip()
+    pieces = said.split()
+    texts = [" ".join(pieces[at : at + _PART_WORDS]) for at in range(0, len(pieces), _PART_WORDS)]
+    readings = []
+    for text in texts:
+        wording = Wording(text=f"{asked} {text}".strip(), own=text, asked=asked)
+        windows = sentences.best_windows(sentences.weights_of(wording.text), n_windows)
+        readings.append(
+            Reading(claim=index, wording=wording, windows=windows, lexical=lexical_signals(wording, sentences, windows))
+        )
+    if len(readings) > _MAX_PARTS:
+        readings.sort(key=lambda reading: float(reading.lexical.values[0]))
+    yield from readings[:_MAX_PARTS]
+
+
+def _nothing_read(n_evidence: int) -> Judgement:
+    why = "there is no evidence" if n_evidence == 0 else "nothing in it can be looked up in the evidence"
+    return Judgement(label="unsupported", score=0.0, evidence=None, span=None, reasons=(why,))
+
+
+def _sigmoid(log_odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, log_odds))))

@@ -1,0 +1,146 @@
+"""What speaks for and against a claim, in figures: shared words, missing numbers and names, what the model read.
+
+`lexical_signals` needs no model. `FEATURES` names all figures in the order in which `verifier.json` weighs them.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.text import content_words
+from rag.types import FloatArray
+from rag.verify.checks import Comparison, compare
+from rag.verify.windows import EvidenceSentences, Window
+
+LEXICAL_FEATURES = (
+    "window_words",  # weight share of the claim's words in the best window of one place, 0..1
+    "gathered_words",  # in the best window or the gathered sentences
+    "evidence_words",  # in all evidence
+    "own_words",  # of the words that the question does not hold already, in the best window
+    "rarest_missing",  # weight of the weightiest word that no evidence holds, over that of a word never seen
+    "pairs",  # share of pairs of neighbouring content words that stand side by side in the evidence
+    "window_pairs",  # in the best window
+    "numbers_missing",  # share of the claim's numbers that no evidence holds
+    "window_numbers_missing",  # that the best window lacks
+    "names_missing",  # share of the claim's names of which no evidence holds a word
+    "window_names_missing",
+    "negation_differs",  # 1 where claim or best window negates and the other does not
+    "length",  # log of the number of content words
+    "asked",  # 1 for an answer read after its question
+)
+MODEL_FEATURES = (
+    "support",  # log-odds of supported, the highest of all windows
+    "support_top",  # in the window with most of the claim's words
+    "support_gathered",  # in the gathered sentences; the highest where there are none
+    "support_mean",  # mean over the three most supporting windows
+    "contradiction",  # log-odds of contradicted against the other two, in the window that most supports
+    "contradiction_top",  # in the window with most of the claim's words
+    "contradiction_max",  # the highest of all windows
+)
+FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """One claim, or a part of one, in the words that are looked up."""
+
+    text: str  # what the model reads: the question first where there is one
+    own: str  # the claim alone
+    asked: str  # the question, or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexical:
+    """The figures that words alone give, and what they rest on."""
+
+    values: FloatArray  # (len(LEXICAL_FEATURES),)
+    comparison: Comparison  # with all evidence
+    in_window: Comparison  # with the best window
+
+
+def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Sequence[Window]) -> Lexical:
+    """The LEXICAL_FEATURES of one claim; `windows` are those picked for it, best first, never empty."""
+    terms = content_words(wording.text)
+    weights = sentences.weights(terms)
+    asked = frozenset(content_words(wording.asked))
+    own = {term: weight for term, weight in weights.items() if term not in asked} or weights
+    placed = [window for window in windows if window.evidence is not None] or list(windows)
+    shares = [_share(window.terms, weights) for window in placed]
+    best = placed[int(np.argmax(shares))]
+    missing = [weight for term, weight in weights.items() if not sentences.holds(term)]
+    pairs = list(itertools.pairwise(terms))
+    near = {
+        pair for window in windows for one in window.sentences for pair in zip(one.terms, one.terms[1:], strict=False)
+    }
+    beside = frozenset(zip(best.terms, best.terms[1:], strict=False))
+    everything = compare(wording.own, sentences.text, asked=wording.asked)
+    here = compare(wording.own, best.text, asked=wording.asked)
+    values = (
+        max(shares),
+        max(_share(window.terms, weights) for window in windows),
+        sum(weight for term, weight in weights.items() if sentences.holds(term)) / (sum(weights.values()) or 1.0),
+        max(_share(window.terms, own) for window in windows),
+        max(missing, default=0.0) / sentences.heaviest,
+        _part(sum(pair in near for pair in pairs), len(pairs)),
+        _part(sum(pair in beside for pair in pairs), len(pairs)),
+        _part(len(everything.missing_numbers), everything.n_numbers),
+        _part(len(here.missing_numbers), here.n_numbers),
+        _part(len(everything.missing_names), everything.n_names),
+        _part(len(here.missing_names), here.n_names),
+        float(here.negation_differs),
+        math.log1p(len(terms)),
+        float(bool(wording.asked)),
+    )
+    return Lexical(values=np.asarray(values, dtype=np.float32), comparison=everything, in_window=here)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What the model made of the windows of one claim; indexes are of windows with a place, where there is one."""
+
+    values: FloatArray  # (len(MODEL_FEATURES),)
+    supports: int  # the window that most supports
+    contradicts: int  # the window that most contradicts
+
+
+def model_signals(logits: FloatArray, windows: Sequence[Window]) -> Read:
+    """The MODEL_FEATURES of one claim from the logits (n_windows, 3) of its windows."""
+    support, contradiction = log_odds(logits, 0), log_odds(logits, 1)
+    placed = [index for index, window in enumerate(windows) if window.evidence is not None] or [0]
+    best = max(placed, key=lambda index: (support[index], -index))
+    gathered = [index for index, window in enumerate(windows) if window.evidence is None]
+    values = (
+        support.max(),
+        support[0],
+        support[gathered[0]] if gathered else support.max(),
+        np.sort(support)[-3:].mean(),
+        contradiction[best],
+        contradiction[0],
+        contradiction.max(),
+    )
+    return Read(
+        values=np.asarray(values, dtype=np.float32),
+        supports=best,
+        contradicts=max(placed, key=lambda index: (contradiction[index], -index)),
+    )
+
+
+def log_odds(logits: FloatArray, outcome: int) -> FloatArray:
+    """Log-odds of one outcome against the other two, (n,), within ±20."""
+    others = np.delete(logits.astype(np.float64), outcome, axis=1)
+    rest = np.logaddexp(others[:, 0], others[:, 1])
+    return np.clip(logits[:, outcome] - rest, -20.0, 20.0).astype(np.float32)
+
+
+def _share(terms: Sequence[str], weights: Mapping[str, float]) -> float:
+    """The share of the weights whose terms are among `terms`, 0..1."""
+    held = frozenset(terms)
+    total = sum(weights.values())
+    return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0
+
+
+def _part(count: int, of: int) -> float:
+    return count / of if of else 0.0
