@@ -10,7 +10,6 @@ A run can be killed at any moment and goes on from its last checkpoint to the sa
 
 import hashlib
 import json
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
 from llm.training.forward import target_logits
 from llm.training.loop import Report, Steps, run_steps
+from llm.training.lora import with_adapter
+from llm.training.order import shuffled_batches
 from llm.training.packing import PackedSequence, TokenExample, pack
 from llm.training.workers import Workers
 from llm.types import Device, Message
@@ -92,9 +93,10 @@ def train_sft(
     measured = list(pack(held_out, max_tokens=config.max_tokens))
     if not sequences:
         raise InvalidTrainingDataError("there is no example to learn; each must fit max_tokens")
-    order = _order(len(sequences), config)
-    batches = [order[i : i + config.sequences_per_step] for i in range(0, len(order), config.sequences_per_step)]
-    model = _with_adapter(model, config)
+    batches = shuffled_batches(
+        len(sequences), n_epochs=config.n_epochs, batch_size=config.sequences_per_step, seed=config.seed
+    )
+    model = with_adapter(model, rank=config.rank, alpha=config.alpha, seed=config.seed)
     workers = workers or Workers()
 
     def backward(step: int) -> dict[str, float]:
@@ -142,28 +144,6 @@ def held_out_loss(model: Any, sequences: Sequence[PackedSequence], device: Devic
     """Mean cross-entropy a target, nats."""
     total = sum(float(sequence_loss(model, sequence, device)) for sequence in sequences)
     return total / sum(len(sequence.targets) for sequence in sequences)
-
-
-def _order(n: int, config: SftConfig) -> list[int]:
-    rng = random.Random(config.seed)
-    order: list[int] = []
-    for _ in range(config.n_epochs):
-        epoch = list(range(n))
-        rng.shuffle(epoch)
-        order += epoch
-    return order
-
-
-def _with_adapter(model: Any, config: SftConfig) -> Any:
-    import torch
-
-    if config.rank == 0:
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(config.seed)  # A of the adapter is drawn, B is zero
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", lora_dropout=0.0)
-    return get_peft_model(model, lora, autocast_adapter_dtype=True)
 
 
 def _digest(sequences: Iterable[PackedSequence]) -> str:

@@ -1,0 +1,268 @@
+"""Preference alignment: prefer one answer over another to the same prompt, without drifting far from where it began.
+
+Direct preference optimization (Rafailov et al., 2023), for the preferred answer w and the other one l to prompt x:
+−log σ(β·[(log π(w|x) − log π₀(w|x)) − (log π(l|x) − log π₀(l|x))]), averaged over pairs. π₀ is the model before the
+first step; its log-probabilities are computed once and kept. On request the mean cross-entropy of w's tokens is added
+with a weight (Pang et al., 2024), which keeps w itself probable. Trained is the adapter that the model came with, or a
+new one.
+
+Both answers of a pair, and pairs whose prompts begin alike, are read in one packed sequence (`llm.training.packing`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm.errors import InvalidTrainingDataError
+from llm.prompt_encoding import PromptEncoder
+from llm.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from llm.training.forward import target_logits
+from llm.training.loop import Report, Steps, run_steps
+from llm.training.lora import with_adapter
+from llm.training.order import shuffled_batches
+from llm.training.packing import PackedSequence, TokenExample, pack
+from llm.training.workers import Workers
+from llm.types import Device, Message
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpoConfig:
+    """Everything that decides the outcome besides data, base model and adapter."""
+
+    seed: int = 0
+    beta: float = 0.1  # how much a nat of log-ratio counts; smaller = may drift further
+    sft_weight: float = 0.0  # of the cross-entropy of the preferred answer
+    rank: int = 32  # r of a new LoRA, where the model came without an adapter; 0 = train every weight
+    alpha: float = 64.0  # a new adapter counts alpha / rank
+    peak_lr: float = 5e-5
+    final_lr_share: float = 0.1  # of the peak, at the last step
+    warmup_steps: int = 10
+    sequences_per_step: int = 4
+    max_tokens: int = 1600  # of one packed sequence
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    max_grad_norm: float = 1.0
+    n_epochs: int = 1
+    checkpoint_seconds: float = 300.0
+    evaluate_every: int = 50  # steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPair:
+    """One prompt with the preferred and the other answer, as token ids; both end with the end-of-turn token."""
+
+    chosen: TokenExample
+    rejected: TokenExample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSequence:
+    """Pairs in one packed sequence: the answers are chosen, rejected, chosen, rejected, …"""
+
+    packed: PackedSequence
+    lengths: tuple[int, ...]  # targets of each answer
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs in the sequence."""
+        return len(self.lengths) // 2
+
+
+def read_pairs(path: Path, encoder: PromptEncoder, end_id: int) -> Iterator[TokenPair]:
+    """Token ids of each line `{"messages": [{"role", "content"} …], "chosen": str, "rejected": str}`.
+
+    Raises:
+        InvalidTrainingDataError: a line is not such a row; the message names it.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                turns = [Message(role=turn["role"], content=turn["content"]) for turn in row["messages"]]
+                answers = [encoder.encode_text(row[name]) for name in ("chosen", "rejected")]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidTrainingDataError(
+                    f"{path.name} line {number} is no row of messages, chosen and rejected"
+                ) from error
+            if not turns or turns[-1].role == "assistant":
+                raise InvalidTrainingDataError(f"{path.name} line {number} must end its messages with a question")
+            if answers[0] == answers[1]:
+                raise InvalidTrainingDataError(f"{path.name} line {number} prefers an answer over the same answer")
+            prompt = tuple(encoder.encode_prompt(turns))
+            chosen, rejected = (TokenExample(prompt=prompt, answer=(*answer, end_id)) for answer in answers)
+            yield TokenPair(chosen=chosen, rejected=rejected)
+
+
+def pack_pairs(pairs: Iterable[TokenPair], *, max_tokens: int) -> Iterator[PairSequence]:
+    """Whole pairs in sequences of at most `max_tokens`; neighbours whose prompts begin alike share one.
+
+    A pair that is longer alone is left out.
+    """
+    held: list[TokenExample] = []
+    fitting: PackedSequence | None = None
+    for pair in pairs:
+        for answers in ([*held, pair.chosen, pair.rejected], [pair.chosen, pair.rejected]):
+            joined = list(pack(answers, max_tokens=max_tokens))
+            if len(joined) == 1 and joined[0].n_examples == len(answers):
+                if fitting is not None and len(answers) == 2:
+                    yield _pair_sequence(fitting, held)
+                held, fitting = answers, joined[0]
+                break
+    if fitting is not None:
+        yield _pair_sequence(fitting, held)
+
+
+def train_dpo(
+    model: Any,
+    train: Iterable[TokenPair],
+    held_out: Iterable[TokenPair],
+    *,
+    out: Path,
+    config: DpoConfig,
+    device: Device,
+    report: Report,
+    workers: Workers | None = None,
+) -> Any:
+    """Align `model` (a transformers causal model on `device`, or a peft model with a trainable adapter) and return it.
+
+    `out` gets `reference/` and `checkpoint/`; a run that is started again with the same arguments goes on from there.
+
+    Raises:
+        InvalidTrainingDataError: there is nothing to learn, or the checkpoint is of other settings, data or weights.
+    """
+    workers = workers or Workers()
+    sequences = list(pack_pairs(train, max_tokens=config.max_tokens))
+    measured = list(pack_pairs(held_out, max_tokens=config.max_tokens))
+    if not sequences:
+        raise InvalidTrainingDataError("there is no pair to learn from; each must fit max_tokens")
+    model = with_adapter(model, rank=config.rank, alpha=config.alpha, seed=config.seed)
+    identity = {"config": asdict(config), "data": _digest([*sequences, *measured]), "start": _weights_digest(model)}
+    references = _references(
+        model, [*sequences, *measured], out / "reference", identity=identity, device=device, workers=workers
+    )
+    batches = shuffled_batches(
+        len(sequences), n_epochs=config.n_epochs, batch_size=config.sequences_per_step, seed=config.seed
+    )
+
+    def backward(step: int) -> dict[str, float]:
+        n_pairs = sum(sequences[place].n_pairs for place in batches[step])
+        own = workers.share(batches[step])
+        figures = dict.fromkeys(("loss", "accuracy", "margin", "tokens", "pairs"), 0.0)
+        for place in own:
+            outcome = pair_losses(model, sequences[place], references[place], config=config, device=device)
+            loss = outcome.losses.sum() / n_pairs
+            loss.backward()
+            figures["loss"] += float(loss.detach())
+            figures["accuracy"] += float((outcome.margins > 0).sum()) / n_pairs
+            figures["margin"] += float(outcome.margins.sum()) / n_pairs
+            figures["tokens"] += len(sequences[place].packed.token_ids)
+            figures["pairs"] += sequences[place].n_pairs
+        return figures
+
+    def evaluate() -> dict[str, float]:
+        outcomes = [
+            pair_losses(model, sequence, reference, config=config, device=device)
+            for sequence, reference in zip(measured, references[len(sequences) :], strict=True)
+        ]
+        n_pairs = sum(sequence.n_pairs for sequence in measured)
+        return {
+            "held_out_loss": sum(float(outcome.losses.sum()) for outcome in outcomes) / n_pairs,
+            "held_out_accuracy": sum(float((outcome.margins > 0).sum()) for outcome in outcomes) / n_pairs,
+        }
+
+    run_steps(
+        model,
+        Steps(n_steps=len(batches), backward=backward, evaluate=evaluate if measured else None),
+        folder=out / "checkpoint",
+        config=config,
+        identity=identity,
+        device=device,
+        report=report,
+        workers=workers,
+    )
+    return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairLosses:
+    """What one sequence says of its pairs."""
+
+    losses: "torch.Tensor"  # (P,) nats
+    margins: "torch.Tensor"  # (P,) β times the difference of log-ratios, detached; above 0 = the right answer preferred
+
+
+def pair_losses(
+    model: Any, sequence: PairSequence, reference: "torch.Tensor", *, config: DpoConfig, device: Device
+) -> PairLosses:
+    """The loss of each pair; `reference` is (2P,), the log-probabilities of its answers before the first step."""
+    import torch
+
+    log_probabilities = answer_log_probabilities(model, sequence, device)
+    ratios = log_probabilities - reference.to(device.kind)
+    margins = config.beta * (ratios[0::2] - ratios[1::2])
+    losses = -torch.nn.functional.logsigmoid(margins)
+    if config.sft_weight:
+        n_tokens = torch.tensor(sequence.lengths[0::2], device=device.kind)
+        losses = losses - config.sft_weight * log_probabilities[0::2] / n_tokens
+    return PairLosses(losses=losses, margins=margins.detach())
+
+
+def answer_log_probabilities(model: Any, sequence: PairSequence, device: Device) -> "torch.Tensor":
+    """(2P,) summed log-probability of each answer's tokens, the end of turn included, nats."""
+    import torch
+
+    logits, targets = target_logits(model, sequence.packed, device)
+    tokens = -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    return torch.stack([answer.sum() for answer in tokens.split(list(sequence.lengths))])
+
+
+def _references(
+    model: Any,
+    sequences: Sequence[PairSequence],
+    folder: Path,
+    *,
+    identity: dict[str, Any],
+    device: Device,
+    workers: Workers,
+) -> "list[torch.Tensor]":
+    """The answers' log-probabilities under `model` as it is now; read from `folder` where they were kept."""
+    import torch
+
+    found = read_checkpoint(folder, identity=identity)
+    if found is not None:
+        return list(found.tensors["log_probabilities"].split([len(sequence.lengths) for sequence in sequences]))
+    model.eval()
+    with torch.inference_mode():
+        made = [answer_log_probabilities(model, sequence, device).cpu() for sequence in sequences]
+    if workers.is_main:
+        write_checkpoint(folder, Checkpoint(step=0, tensors={"log_probabilities": torch.cat(made)}), identity=identity)
+    workers.wait()
+    return [tensor.clone() for tensor in made]  # an inference tensor cannot be part of what is differentiated
+
+
+def _pair_sequence(packed: PackedSequence, answers: Sequence[TokenExample]) -> PairSequence:
+    return PairSequence(packed=packed, lengths=tuple(len(answer.answer) for answer in answers))
+
+
+def _digest(sequences: Iterable[PairSequence]) -> str:
+    digest = hashlib.sha256()
+    for sequence in sequences:
+        digest.update(repr((sequence.packed.token_ids, sequence.packed.predictors, sequence.lengths)).encode())
+    return digest.hexdigest()
+
+
+def _weights_digest(model: Any) -> str:
+    """SHA-256 over all weights: π₀ is made of them."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(model.named_parameters()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
