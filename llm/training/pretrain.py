@@ -114,7 +114,7 @@ def pretrain(
             f"{config.sequence_tokens}; add text, or make steps or sequences smaller"
         )
     if config.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
     def backward(step: int) -> dict[str, float]:
         first = step * config.sequences_per_step
