@@ -224,6 +224,13 @@ def _ours(request: Request, error: Exception) -> Response:
     return respond(error)
 
 
+def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to any error: of ours, of the validation, of the framework, or unforeseen."""
+    if isinstance(error, RequestValidationError):
+        return _validation(request, error)
+    return _http(request, error) if isinstance(error, HTTPException) else respond(error)
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the handlers that turn every foreseen error into a problem."""
     app.add_exception_handler(RequestValidationError, _validation)
