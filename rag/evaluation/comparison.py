@@ -6,6 +6,7 @@ from dataclasses import replace
 from rag.evaluation.abstention import match_coverage, one_class, risk_coverage
 from rag.evaluation.counts import correct_rate, wrong_rate
 from rag.evaluation.differences import Results, Settings, paired_counts, resample, tested_differences
+from rag.evaluation.figures import counts_by_case
 from rag.evaluation.report_types import ComparisonView, CostPoint, MatchedView, McNemarView, Transition
 from rag.evaluation.resampling import number_clusters, percentile_interval
 from rag.evaluation.statistics import mcnemar
@@ -91,7 +92,8 @@ def _mcnemar(table: Mapping[str, Mapping[str, int]]) -> McNemarView:
 
 
 def _cost_curve(cases: Sequence[Case], baseline: Results, system: Results, settings: Settings) -> tuple[CostPoint, ...]:
-    first, second = paired_counts((correct_rate, wrong_rate), cases, baseline, system)
+    counts = (correct_rate, wrong_rate)
+    first, second = paired_counts(counts_by_case(counts, cases, baseline), counts_by_case(counts, cases, system))
     n = float(first[:, 0, 1].sum())
     if not n:
         return ()

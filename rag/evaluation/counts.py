@@ -85,17 +85,22 @@ def failure_rate(case: Case, result: CaseResult | None) -> Counts:
     return _UNDEFINED if result is None else _share(result.failure is not None)
 
 
-def by_reference(value: Callable[[CaseResult], float | bool | None], *, judged: bool = False) -> Count:
-    """A measure against the references; an abstention matches none and is 0, unless a judge would have to say so."""
+def unknown(case: Case, result: CaseResult | None) -> Counts:
+    """Undefined, whatever the answer."""
+    return _UNDEFINED if case.answerable else _APART
+
+
+def by_reference(value: Callable[[CaseResult], float | bool | None]) -> Count:
+    """A measure against the references; an abstention matches none and is 0."""
 
     def count(case: Case, result: CaseResult | None) -> Counts:
         if not case.answerable:
             return _APART
         if result is None or result.failure is not None or not case.reference_answers:
             return _UNDEFINED
-        found = value(result)
-        if result.abstained and found is None and not judged:
+        if result.abstained:
             return 0.0, 1, 0, 1
+        found = value(result)
         return _UNDEFINED if found is None else (float(found), 1, 0, 1)
 
     return count

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rag.evaluation.counts import Count
-from rag.evaluation.figures import FIGURES, counts_by_case, names_for
+from rag.evaluation.figures import FIGURES, count_for, counts_by_case, names_for
 from rag.evaluation.report_types import DifferenceView
 from rag.evaluation.resampling import (
     bootstrap,
@@ -54,7 +53,12 @@ def tested_differences(
         settings: seed, number of resamples, margin of equivalence.
     """
     names = names_for(cases)
-    first, second = paired_counts([FIGURES[name].count for name in names], cases, baseline, system)  # each (n, F, 3)
+    first, second = paired_counts(
+        *(
+            counts_by_case([count_for(name, results) for name in names], cases, results)
+            for results in (baseline, system)
+        )
+    )
     clusters, n_clusters = number_clusters([case.document for case in cases])
     resampled = resample(first, second, clusters, n_clusters, settings)
     alone = resampled
@@ -79,15 +83,10 @@ def tested_differences(
     return tuple(views)
 
 
-def paired_counts(
-    counts: Sequence[Count], cases: Sequence[Case], baseline: Results, system: Results
-) -> tuple[Float64Array, Float64Array]:
-    """Counts of both, with a case taken out of both for a figure of which either does not know its value."""
-    first, second = counts_by_case(counts, cases, baseline), counts_by_case(counts, cases, system)
+def paired_counts(first: Float64Array, second: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Both f64[n, F, 3] with a case taken out of both for a figure of which either does not know its value."""
     unknown = ((first[..., 1] == 0) & (first[..., 2] > 0)) | ((second[..., 1] == 0) & (second[..., 2] > 0))
-    first[unknown] = 0
-    second[unknown] = 0
-    return first, second
+    return np.where(unknown[..., None], 0.0, first), np.where(unknown[..., None], 0.0, second)
 
 
 def _columns(counts: Float64Array) -> Float64Array:

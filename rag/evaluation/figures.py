@@ -106,7 +106,7 @@ FIGURES: Mapping[str, Definition] = dict(
         _define(
             "judged_equivalent",
             "answers in which the judge finds a reference ÷ answerable cases with references",
-            by.by_reference(lambda result: result.judged_equivalent, judged=True),
+            by.by_reference(lambda result: result.judged_equivalent),
             up=True,
             judged=True,
         ),
@@ -155,6 +155,13 @@ FIGURES: Mapping[str, Definition] = dict(
 )
 
 
+def count_for(name: str, results: Mapping[str, CaseResult]) -> Count:
+    """How one system's cases count; a measure that no answer of it has is undefined for its abstentions, too."""
+    if name == "judged_equivalent" and all(result.judged_equivalent is None for result in results.values()):
+        return by.unknown
+    return FIGURES[name].count
+
+
 def figure(name: str, cases: Sequence[Case], results: Mapping[str, CaseResult]) -> Figure:
     """One figure of one system over `cases`.
 
@@ -163,9 +170,9 @@ def figure(name: str, cases: Sequence[Case], results: Mapping[str, CaseResult]) 
         cases: those that are looked at.
         results: of one system, by case id; a case that is not there was not run.
     """
-    count = FIGURES[name].count
+    count = count_for(name, results)
     counts = [count(case, results.get(case.case_id)) for case in cases]
-    # A mean of shares may exceed its bounds by rounding; fsum makes the sum independent of the order of the cases.
+    # fsum is exact, so that the order of the cases does not matter.
     return Figure(
         numerator=math.fsum(one[0] for one in counts),
         denominator=sum(one[1] for one in counts),

@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.evaluation.abstention import one_class, risk_coverage
 from rag.evaluation.differences import Settings
-from rag.evaluation.figures import FIGURES, all_figures, counts_by_case
+from rag.evaluation.figures import all_figures, count_for, counts_by_case
 from rag.evaluation.judge_trial import correct_rate
 from rag.evaluation.records import system_json
 from rag.evaluation.report_types import (
@@ -97,7 +97,7 @@ def _intervals(
     Where no draw differs a share has Wilson's interval, since a rate of 0 of 20 is not known to be 0.
     """
     names = list(figures)
-    counts = counts_by_case([FIGURES[name].count for name in names], cases, results)
+    counts = counts_by_case([count_for(name, results) for name in names], cases, results)
     clusters, n_clusters = number_clusters([case.document for case in cases])
     intervals: dict[str, Interval | None] = dict.fromkeys(names)
     errors = dict.fromkeys(names, 0.0)
