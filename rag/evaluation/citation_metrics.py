@@ -6,8 +6,8 @@ sentence is recalled and it supports the sentence alone, or the others together 
 
 Beyond it: markers that name no passage (**out of range**), sentences that are not recalled though a passage shown to
 the system supports them (**missed**), citations that do not support their own sentence, alone or together, but another
-one of the answer (**misplaced**), and quotes that stand in their document word for word (**literal**). An abstention has
-no sentences, so that all its shares are undefined.
+one of the answer (**misplaced**), and quotes that stand in their document word for word (**literal**). An abstention
+has no sentences, so that all its shares are undefined.
 """
 
 from collections.abc import Iterable, Sequence
