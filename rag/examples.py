@@ -80,6 +80,8 @@ class TrainingExample:
     answer: str
     kind: Kind
     group: int  # examples of one group share their passages
+    question: str
+    passages: tuple[PromptPassage, ...]  # marker n stands for passages[n - 1]
 
     def as_row(self) -> dict[str, object]:
         """The row of a JSONL file for `citebound train sft`."""
@@ -174,7 +176,14 @@ def _group(
     examples += _unanswerable(shown, left_out, max(n_more, 1 if not examples else 0), rng)
     rng.shuffle(examples)
     for kind, question, answer in examples:
-        yield TrainingExample(messages=grounded_messages(question, passages), answer=answer, kind=kind, group=group)
+        yield TrainingExample(
+            messages=grounded_messages(question, passages),
+            answer=answer,
+            kind=kind,
+            group=group,
+            question=question,
+            passages=passages,
+        )
 
 
 def _fitting(places: Sequence[int], paragraphs: Sequence[Paragraph], n_passages: int) -> list[int]:
@@ -213,7 +222,7 @@ def _with_swapped(
     rng.shuffle(candidates)
     others = [asked.answer for paragraph in paragraphs for asked in paragraph.questions]
     for place, asked in candidates:
-        alike = [other for other in others if _alike(other, asked.answer) and other not in shown[place].text]
+        alike = [other for other in others if same_kind(other, asked.answer) and other not in shown[place].text]
         if alike and asked.answer in shown[place].text:
             other = rng.choice(alike)
             paragraph = Paragraph(
@@ -225,7 +234,7 @@ def _with_swapped(
     return list(shown), None
 
 
-def _alike(one: str, other: str) -> bool:
+def same_kind(one: str, other: str) -> bool:
     """Whether two answers are of one kind: numbers, names or plain words, and of similar length."""
     return (
         one.casefold() != other.casefold()
