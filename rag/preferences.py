@@ -1,8 +1,8 @@
 """Pairs of answers of which one is to be preferred, with the serving prompt: what a decoder is aligned by.
 
-Each pair differs in one thing that a reader would mind: an answer from the passages against an invented one of the same
-kind, against the answer to another question, against what the world knows where the passages say otherwise, against another
-passage's marker, or against a needless abstention; and, where the passages do not answer, the abstention against an answer.
+Each pair differs in one thing that a reader would mind. Where the passages answer: their answer against an invented one
+of the same kind, the answer to another question, what the world knows where the passages say otherwise, the marker of
+another passage, or a needless abstention. Where they do not: the abstention against an answer.
 """
 
 import itertools
