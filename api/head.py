@@ -23,9 +23,8 @@ class HeadAsGet:
             async def send_head(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     await send(message)
-                elif message["type"] == "http.response.body":
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    running.cancel()  # a long body, or an endless one, is not made
+                    running.cancel()  # the body, which may be long or endless, is not made
 
             try:
                 await self._app(as_get, receive, send_head)

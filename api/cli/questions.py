@@ -1,6 +1,7 @@
 """`citebound search` and `ask`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from api.cli import options
 from api.cli.client import Client, ServiceError, client_of
+from api.cli.token_table import token_table
 
 
 def place(item: dict[str, Any]) -> str:
@@ -70,22 +72,45 @@ def stream_to_terminal(client: Client, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def _inspect(client: Client, answer: dict[str, Any]) -> Any:
+    """What stood behind the tokens of an answer; None where the decoder was not asked."""
+    if answer["model"] is None:
+        return None
+    return client.call("POST", "/v1/inspect", json={"answer_id": answer["answer_id"], "alternatives": 3})
+
+
 @click.command(epilog='\b\nExample:\n  citebound ask "How many days of leave do I have?" --collection hr')
 @click.argument("question")
 @options.k
 @options.collection
 @click.option("--closed-book", is_flag=True, help="Answer without the documents.")
+@click.option("--inspect", is_flag=True, help="Show each token that was written and its probability.")
 @options.as_json
 @options.data_dir
-def ask(question: str, k: int | None, collection: str, closed_book: bool, as_json: bool, data_dir: Path | None) -> None:
+def ask(
+    question: str,
+    k: int | None,
+    collection: str,
+    closed_book: bool,
+    inspect: bool,
+    as_json: bool,
+    data_dir: Path | None,
+) -> None:
     """Ask; the draft streams to stderr, the checked answer and its sources go to stdout."""
     mode = "closed_book" if closed_book else "grounded"
     body = {"question": question, "collection": collection, "mode": mode, **_depth(k)}
     with client_of(data_dir, decoder=True, judge=True) as client:
         client.wait_until_ready(_tell)
         answer = client.call("POST", "/v1/ask", json=body) if as_json else stream_to_terminal(client, body)
+        looked = _inspect(client, answer) if inspect else None
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json.dumps({**answer, "inspect": looked} if inspect else answer, ensure_ascii=False))
         return
     click.echo(answer["text"])
     print_sources(answer)
+    if looked is not None:
+        click.echo()
+        for line in token_table(looked, bars=sys.stdout.isatty()):
+            click.echo(line)
+    elif inspect:
+        click.echo("nothing was found, so the decoder was not asked", err=True)

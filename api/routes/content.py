@@ -4,9 +4,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.deps import PartsDep, WithKey, WithKnownParameters
+from api.download import Download
 from api.routes import examples
 from api.routes.openapi import answers
 from api.schemas.documents import PageOut, PassagesOut, passages_to_json
@@ -54,9 +55,7 @@ def get_content(parts: PartsDep, document_id: Identifier, version: Version = Non
     safe = document.media_type if number == document.version and document.media_type in SAFE_TYPES else None
     ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in document.name)
     disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(document.name, safe='')}"
-    return FileResponse(
-        path, media_type=safe or "application/octet-stream", headers={"Content-Disposition": disposition}
-    )
+    return Download(path, media_type=safe or "application/octet-stream", headers={"Content-Disposition": disposition})
 
 
 @router.get(
