@@ -132,16 +132,21 @@ class _Reader:
     cancel: Cancel | None
 
     def quotes(self, cited: Sequence[Attribution], best: Judgement) -> tuple[Attribution, ...]:
-        """The quotes of `cited` that stand; what `best` read where none does; () where nothing supports the claim."""
-        if best.label != "supported":
-            together = self._support([self._shown(quote) for quote in cited]) if len(cited) > 1 else None
-            return tuple(dataclasses.replace(quote, support=together) for quote in cited) if together else ()
-        kept = []
-        for quote in cited:
-            support = self._of(best) if self._was_read(quote, best) else self._support([self._shown(quote)])
-            if support is not None:
-                kept.append(dataclasses.replace(quote, support=support))
-        return tuple(kept) or self._moved(best)
+        """The quotes of `cited` that stand; a place that supports the claim where none does; () where there is none."""
+        if best.label == "supported":
+            kept = []
+            for quote in cited:
+                support = self._of(best) if self._was_read(quote, best) else self._support([quote])
+                if support is not None:
+                    kept.append(dataclasses.replace(quote, support=support))
+            if kept:
+                return tuple(kept)
+        together = self._support(cited) if len(cited) > 1 else None
+        if together is not None:
+            return tuple(dataclasses.replace(quote, support=together) for quote in cited)
+        if best.label == "supported" and best.evidence is None:  # read in several places at once
+            best = self._best_alone() or best
+        return self._moved(best) if best.label == "supported" else ()
 
     def _was_read(self, quote: Attribution, best: Judgement) -> bool:
         """Whether `quote` lies in the place that decided."""
@@ -157,10 +162,20 @@ class _Reader:
         prefix = next((row.prefix for row in self.evidence if row.marker == quote.marker), "")
         return prefix + quote.quote
 
-    def _support(self, shown: Sequence[str]) -> Support | None:
+    def _support(self, quotes: Sequence[Attribution]) -> Support | None:
         """The support that quotes give the claim together; None if they do not."""
-        (judgement,) = self.judge.judge([self.claim], ["\n".join(shown)], cancel=self.cancel)
+        shown = "\n".join(self._shown(quote) for quote in quotes)
+        (judgement,) = self.judge.judge([self.claim], [shown], cancel=self.cancel)
         return self._of(judgement) if judgement.label == "supported" else None
+
+    def _best_alone(self) -> Judgement | None:
+        """The judgement of the one stretch that supports the claim best by itself; None where none does."""
+        found: list[Judgement] = []
+        for number, row in enumerate(self.evidence):
+            (judgement,) = self.judge.judge([self.claim], [row.text], cancel=self.cancel)
+            if judgement.label == "supported" and judgement.evidence is not None:
+                found.append(dataclasses.replace(judgement, evidence=number))
+        return max(found, key=lambda judgement: judgement.score, default=None)
 
     def _of(self, judgement: Judgement) -> Support:
         return Support(label=judgement.label, score=judgement.score, verifier=self.judge.info.name)

@@ -153,10 +153,13 @@ def test_abstains_where_the_judge_finds_no_support(policy: str, reply: str) -> N
 
 
 class Says:
-    """A judge with fixed opinions: what evidence supports which claim, by a word of each."""
+    """A judge with fixed opinions: what evidence supports which claim, by a word of each.
 
-    def __init__(self, *pairs: tuple[str, str]) -> None:
-        self.pairs = pairs
+    `gathered` claims are supported by everything together, and by no single place, where there are two evidence texts.
+    """
+
+    def __init__(self, *pairs: tuple[str, str], gathered: str = "\0") -> None:
+        self.pairs, self.gathered = pairs, gathered
         self.n_asked = 0
 
     @property
@@ -170,6 +173,8 @@ class Says:
         return tuple(self._one(claim, evidence) for claim in claims)
 
     def _one(self, claim: StatedClaim, evidence: Sequence[str]) -> Judgement:
+        if self.gathered in claim.text and len(evidence) > 1:
+            return Judgement(label="supported", score=0.8, evidence=None, span=None)
         for said, supporting in self.pairs:
             for number, text in enumerate(evidence):
                 words = supporting.split("+")
@@ -211,6 +216,13 @@ def test_two_quotes_that_support_only_together_both_stay() -> None:
     assert sorted(citation.marker for citation in answer.citations) == [1, 2]
     assert answer.claims[0].verdict == "supported"
     assert ask(reply, "When?", judge=Says(("1883", "nothing"))).abstained
+
+
+def test_what_was_read_in_several_places_at_once_is_cited_where_one_of_them_suffices() -> None:
+    judge = Says(("Roebling", "John Roebling designed the bridge."), gathered="Roebling")
+    answer = ask("Mr Roebling made the drawings of it.", judge=judge)
+    assert [(one.marker, one.quote) for one in answer.citations] == [(2, "John Roebling designed the bridge.")]
+    assert ask("Mr Roebling made the drawings of it.", judge=Says(gathered="Roebling")).abstained
 
 
 def test_headings_are_read_but_never_quoted() -> None:

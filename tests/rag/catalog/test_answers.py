@@ -166,6 +166,7 @@ def test_an_answer_has_the_shape_of_the_contract(bench) -> None:
             "score": 0.9,
             "passage_id": 5,
             "elsewhere": None,
+            "reasons": [],
         }
     ]
     assert payload["removed"] == [{"text": "gone", "verdict": "unsupported", "score": 0.1, "reason": "nothing says so"}]
@@ -176,6 +177,7 @@ def test_an_answer_has_the_shape_of_the_contract(bench) -> None:
         "device": "cpu",
         "dtype": "fp32",
         "context_tokens": 2048,
+        "adapter": None,
     }
     assert payload["usage"] == {"prompt_tokens": 10, "completion_tokens": 5}
     assert payload["timings"] == {
@@ -183,6 +185,7 @@ def test_an_answer_has_the_shape_of_the_contract(bench) -> None:
         "first_token_seconds": None,
         "generate_seconds": None,
         "verify_seconds": None,
+        "elsewhere_seconds": None,
         "total_seconds": 0.2,
     }
     nothing = dataclasses.replace(
