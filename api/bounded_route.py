@@ -1,7 +1,7 @@
 """A route whose body is read whole and therefore must be small."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -15,15 +15,23 @@ from api.deps import parts_of
 class BoundedRoute(APIRoute):
     """Refuses a body beyond `settings.max_json_bytes` with 413 before it is in memory."""
 
+    setting: ClassVar[str] = "max_json_bytes"
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind a receive that counts."""
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            max_bytes = parts_of(request).settings.max_json_bytes
+            max_bytes = int(getattr(parts_of(request).settings, self.setting))
             return await handle(Request(request.scope, _counting(request.receive, max_bytes), request._send))
 
         return bounded
+
+
+class LongBodyRoute(BoundedRoute):
+    """The same for bodies that hold many cases: `settings.max_comparison_bytes`."""
+
+    setting: ClassVar[str] = "max_comparison_bytes"
 
 
 def _counting(receive: Receive, max_bytes: int) -> Receive:

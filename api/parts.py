@@ -13,9 +13,11 @@ import structlog
 
 from api.admission import Admission
 from api.auth import Gate
+from api.comparing import Comparing
 from api.loading import Pending
 from api.metrics import Metrics
 from api.page_images import PageImages
+from api.report_cache import ReportCache
 from api.settings import Settings
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
@@ -76,6 +78,8 @@ class Parts:
     search: Pending[Search]
     decoder: Pending[Decoder]
     judge: Pending[CachedJudge]
+    comparing: Comparing
+    reports: ReportCache
     load: Callable[["Parts"], None]  # fills the five above; called once, by `begin`
     begun: threading.Lock  # locked once loading has begun
     reindex: Callable[["Parts"], int]  # see `Loader.reindex`
@@ -124,6 +128,7 @@ class Parts:
         deleted = self.catalog.documents.delete(document_id, self.now())
         indexes.catch_up()
         self.page_images.remove(document_id)
+        self.reports.forget()
         judge = self.judge.peek()
         if judge is not None:
             judge.forget()
@@ -147,8 +152,9 @@ class Parts:
         return {"ok": not problems, **counts, "problems": problems}
 
     def stop(self) -> None:
-        """Stop work in good order: loading, ingest, indexes with a snapshot. Catalog and folder are closed after."""
+        """Stop in good order: comparisons, loading, ingest, indexes with a snapshot. Catalog and folder close later."""
         self.stopping.set()
+        self.comparing.stop()
         if not self.begun.locked():
             return
         if not self.search.wait(_LAST_PATIENCE_SECONDS):

@@ -86,6 +86,7 @@ def serve(settings: Settings, *, on_started: Callable[[Running], None] = lambda 
             _log.warning("no_key", hint="only this machine is answered until a key is made with citebound keys add")
         parts.sandbox.start()
         parts.begin()
+        parts.comparing.start(parts)
         _server(parts, lambda: on_started(running)).run(sockets=[listener])
         _log.info("stopping")
 
@@ -109,6 +110,7 @@ def running(settings: Settings, *, decoder: bool = True, judge: bool = True, laz
         if not lazy:
             parts.sandbox.start()
             parts.begin()
+            parts.comparing.start(parts)
         started = threading.Event()
         server = _server(parts, started.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(default=200 * MIB, ge=1)
     max_request_bytes: int = Field(default=1024 * MIB, ge=1)
     max_json_bytes: int = Field(default=8 * MIB, ge=1)
+    max_comparison_bytes: int = Field(default=128 * MIB, ge=1)  # of a request for a comparison
     max_request_files: int = Field(default=1000, ge=1, le=100_000)
     max_parallel_uploads: int = Field(default=8, ge=1, le=64)
     max_waiting_questions: int = Field(default=8, ge=0, le=10_000)  # beyond the running one; then 429

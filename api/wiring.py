@@ -15,10 +15,13 @@ import structlog
 
 from api.admission import Admission
 from api.auth import Gate
+from api.comparing import Comparing
+from api.comparison_reports import build_summary
 from api.loading import Pending
 from api.metrics import Metrics
 from api.page_images import PageImages
 from api.parts import BACKUP_PREFIX, Parts, Search
+from api.report_cache import ReportCache
 from api.settings import Settings
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
@@ -54,6 +57,7 @@ T = TypeVar("T")
 _HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
 _HASHING_DIMENSION = 64
 _SCRIPTED = "scripted"
+_VERIFIER_BASE = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier was trained from
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
 _STATUSES = ("queued", "parsing", "embedding", "ready", "failed", "cancelled")
@@ -145,6 +149,15 @@ class Loader:
         parts.wake()
         return n_embedded
 
+    def decoder_named(self, name: str) -> Decoder:
+        """A decoder other than that of the settings, loaded now and kept by the caller alone.
+
+        Raises:
+            ModelNotFoundError: no source has a model of that name.
+            DownloadError: it could not be fetched.
+        """
+        return self._load_decoder(name)
+
     def _load_search(self, parts: Parts) -> None:
         parts.indexes.make(lambda: self._open_indexes(parts))
         _make(parts, parts.embedder, self._load_embedder)
@@ -222,7 +235,7 @@ class Loader:
             return CachedJudge(OverlapJudge())
         from rag.verify.judge import load_judge
 
-        return CachedJudge(load_judge())
+        return CachedJudge(load_judge(self._models.resolve(_VERIFIER_BASE).folder, self._probe()))
 
     def _probe(self) -> Device:
         if self._device is None:
@@ -264,6 +277,7 @@ def open_parts(settings: Settings, *, decoder: bool = True, judge: bool = True) 
         sandbox = stack.enter_context(Sandbox(settings.limits))
         parts = _parts(settings, folder, catalog, sandbox, Loader(settings, decoder=decoder, judge=judge))
         parts.page_images.sweep(lambda document_id: _is_known(catalog, document_id))
+        parts.reports.forget()
         for left_behind in folder.cache_path.glob(f"{BACKUP_PREFIX}*"):
             left_behind.unlink()
         _log.info("opened", n_swept=started.n_swept, n_requeued=len(started.recovered.requeued))
@@ -315,6 +329,8 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
         search=Pending("the search"),
         decoder=Pending("the decoder"),
         judge=Pending("the verifier"),
+        comparing=Comparing(loader.decoder_named, build_summary),
+        reports=ReportCache(folder.cache_path / "reports"),
         load=loader.load,
         begun=threading.Lock(),
         reindex=loader.reindex,

@@ -58,6 +58,10 @@ class Retriever:
         self._embedder = embedder
         self._weights = weights
 
+    def weighted(self, weights: Weights) -> "Retriever":
+        """The same search with other weights."""
+        return Retriever(self._catalog, self._indexes, self._embedder, weights)
+
     def search(
         self, query: str, *, k: int, collection: str, metadata_filter: Mapping[str, Any] | None = None
     ) -> Retrieved:

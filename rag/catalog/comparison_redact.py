@@ -1,5 +1,6 @@
 """Takes the words of one document out of comparisons and keeps ids, offsets, scores and verdicts."""
 
+import datetime
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +47,7 @@ def _run_hashes(text: str) -> Iterator[int]:
             yield hash(tuple(last))
 
 
-def redact_comparisons(session: Session, document_id: str) -> tuple[str, ...]:
+def redact_comparisons(session: Session, document_id: str, now: datetime.datetime) -> tuple[str, ...]:
     """Take a document's words out of every comparison, in the caller's transaction and before its rows are deleted.
 
     Results and probes of the cases that the document was a source of are looked at, and the cases of every comparison
@@ -74,7 +75,8 @@ def redact_comparisons(session: Session, document_id: str) -> tuple[str, ...]:
         if _redact_results(session, comparison_id, case_number, document_id, repeats):
             changed.add(comparison_id)
     for comparison_id in changed:
-        session.get_one(ComparisonRow, comparison_id).redacted = True
+        row = session.get_one(ComparisonRow, comparison_id)
+        row.redacted, row.updated_at = True, now
     return tuple(sorted(changed))
 
 

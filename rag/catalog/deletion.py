@@ -45,7 +45,7 @@ def delete_rows(session: Session, document_id: str, now: datetime.datetime) -> t
     cancel_jobs(session, document_id, now)
     session.execute(update(JobRow).where(JobRow.document_id == document_id).values(error=None, payload={}))
     redact_answers(session, document_id)
-    redact_comparisons(session, document_id)
+    redact_comparisons(session, document_id, now)
     session.execute(delete(DocumentRow).where(DocumentRow.document_id == document_id))  # versions and pages follow
     return document, n_passages
 

@@ -1,7 +1,7 @@
 """The table of jobs: what is to be done, what runs, and what came of it. The worker itself is `ingest`'s."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -71,8 +71,17 @@ class Jobs:
         self._events = events
         self._new_id = new_id
 
-    def claim(self, now: datetime.datetime, kind: str = INGEST) -> Job | None:
+    def claim(
+        self,
+        now: datetime.datetime,
+        kind: str = INGEST,
+        *,
+        first: str | None = None,
+        without: Collection[str] = (),
+    ) -> Job | None:
         """Take the oldest queued job of a kind; None where nothing waits. No two callers get the same.
+
+        The job `first` goes before all others; those of `without` are left alone.
 
         A power cut may undo it, and the job is queued again; a crash counts as an attempt.
         """

@@ -1,10 +1,12 @@
 """From an answer to its line in the results: outcome, claims against the yardstick, citations."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from llm.types import Cancel
 from rag.errors import NotFoundError
-from rag.evaluation.evidence import Yardstick, shown_texts
+from rag.evaluation.citation_metrics import CitedText, count_citations
+from rag.evaluation.evidence import EvidenceText, Yardstick, shown_texts
 from rag.evaluation.scoring import external_result, judged_equivalent, score_answer
 from rag.evaluation.systems import Bench
 from rag.evaluation.types import Case, CaseResult, ExternalAnswer, Quote, ScoredCitation, System
@@ -28,12 +30,23 @@ def score_case(
         NotFoundError: a document was deleted meanwhile.
     """
     score = score_answer(case, answer.text, abstained=answer.abstained)
-    judge = None if yardstick is None else yardstick.judge
+    judge = None if yardstick is None or answer.abstained else yardstick.judge
+    shown = shown_texts(case, answer, oracle=system.mode == "oracle")
     claims = None
     if yardstick is not None and yardstick.can_judge(case):
-        shown = shown_texts(case, answer, oracle=system.mode == "oracle")
         claims = () if answer.abstained else yardstick.score(case, answer.text, shown, cancel=cancel)
-    judged = judge is not None and not answer.abstained
+    citations = tuple(_citation(case, answer, citation, bench, judge, cancel) for citation in answer.citations)
+    counts = None
+    if judge is not None and shown is not None:
+        counts = count_citations(
+            case.question,
+            answer.text,
+            [_cited_text(citation, shown) for citation in citations],
+            judge=judge,
+            shown=[item.text for item in shown],
+            n_out_of_range=len(answer.invalid_markers),
+            cancel=cancel,
+        )
     return CaseResult(
         case_id=case.case_id,
         system=system.name,
@@ -44,10 +57,11 @@ def score_case(
         exact_match=score.exact_match,
         token_f1=score.token_f1,
         contains_reference=score.contains_reference,
-        judged_equivalent=judged_equivalent(case, answer.text, judge) if judged and judge is not None else None,
+        judged_equivalent=None if judge is None else judged_equivalent(case, answer.text, judge),
         claims=claims,
-        citations=tuple(_citation(case, answer, citation, bench, judge, cancel) for citation in answer.citations),
+        citations=citations,
         invalid_markers=answer.invalid_markers,
+        citation_counts=counts,
         confidence=answer.confidence,
         retrieved_passage_ids=tuple(hit.passage.passage_id for hit in answer.retrieved),
         total_seconds=answer.timings.total_seconds,
@@ -79,6 +93,17 @@ def score_external(
         claims=result.claims if claims is None else claims,
         judged_equivalent=judged_equivalent(case, answer.text, yardstick.judge),
     )
+
+
+def _cited_text(citation: ScoredCitation, shown: Sequence[EvidenceText]) -> CitedText:
+    """The whole passage that is cited, as ALCE reads it; the quote where it is not at hand."""
+    quote, text = citation.quote, citation.quote.text or ""
+    for item in shown:
+        same = item.passage is not None and item.passage.passage_id == quote.passage_id
+        if same or (item.passage is None and quote.passage_id is None and text in item.text):
+            text = item.text
+            break
+    return CitedText(answer_span=citation.answer_span, text=text, literal=citation.literal)
 
 
 def _citation(
