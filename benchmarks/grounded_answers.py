@@ -96,7 +96,7 @@ def main() -> None:
         events = list(
             stream_answer(
                 AskRequest(question=asked["question"], sampling=SamplingParams(max_new_tokens=64)),
-                Pipeline(retriever=Paragraphs(nearest(asked["question"], paragraphs, row)), decoder=decoder),
+                Pipeline(retriever=Paragraphs(texts), decoder=decoder),
                 answer_id="a",
                 now=NOW,
             )
