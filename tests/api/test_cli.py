@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+REPLY = "Marta Lindner and Osman Yildiz founded the company in 1987."
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
@@ -21,7 +22,7 @@ def run(tmp_path: Path):
         "CITEBOUND_EMBEDDER": "hashing",
         "CITEBOUND_DECODER": "scripted",
         "CITEBOUND_VERIFIER": "overlap",
-        "CITEBOUND_SCRIPTED_REPLIES": '["Marta Lindner and Osman Yildiz founded the company in 1987."]',
+        "CITEBOUND_SCRIPTED_REPLIES": json.dumps([REPLY]),
         "CITEBOUND_OFFLINE": "true",
     }
 
@@ -200,8 +201,12 @@ def test_from_files_to_a_cited_answer_and_back_to_nothing(run, tmp_path: Path) -
 
     asked = run("ask", "Who founded the company?")
     assert "[1]" in asked.stdout and "employee-handbook.pdf, page 1" in asked.stdout
-    answer = json.loads(run("ask", "Who founded the company?", "--json").stdout)
+    answer = json.loads(run("ask", "Who founded the company?", "--json", "--inspect").stdout)
     assert answer["citations"][0]["page"] == {"start": 1, "end": 1}
+    assert "".join(token["text"] for token in answer["inspect"]["tokens"]) == REPLY
+    table = run("ask", "Who founded the company?", "--inspect").stdout.splitlines()
+    assert [line.split()[0] for line in table if line.startswith('"Marta"')] == ['"Marta"']
+    assert not any("█" in line for line in table)
 
     assert json.loads(run("doctor", "--check", "--json").stdout)["check"]["ok"] is True
     assert "passages indexed, 0 embedded again" in run("reindex").stdout
