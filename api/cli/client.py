@@ -39,6 +39,17 @@ class Client:
             raise _refused(response)
         return response.json()
 
+    def text(self, path: str) -> str:
+        """The text at an address.
+
+        Raises:
+            ServiceError: it answered with an error.
+        """
+        response = self._http.get(path)
+        if response.is_error:
+            raise _refused(response)
+        return response.content.decode()
+
     def events(self, path: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """POST and read server-sent events as (name, data)."""
         with self._http.stream("POST", path, json=body) as response:

@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "search": ("api.cli.questions", "search", "Find passages."),
     "ask": ("api.cli.questions", "ask", "Ask a question and get a cited answer."),
     "verify": ("api.cli.verify", "verify", "Check a text against evidence."),
+    "compare": ("api.cli.compare", "compare", "Compare systems on the same questions and write one report."),
+    "report": ("api.cli.compare", "report", "Write the report of a stored run again."),
     "models": ("api.cli.models", "models", "Get, list and convert models."),
     "keys": ("api.cli.keys", "keys", "Make, list and revoke API keys."),
     "reindex": ("api.cli.upkeep", "reindex", "Rebuild every index from the catalog."),

@@ -140,13 +140,13 @@ def redact_case(payload: Mapping[str, Any], document_id: str, *, repeats: Repeat
     touched = False
     cites = False
     if payload.get("citations"):
-        citations = [_without_quote(citation, document_id) for citation in payload["citations"]]
+        citations = [_without_quote(citation, document_id, told) for citation in payload["citations"]]
         cites = touched = citations != payload["citations"]
         redacted["citations"] = citations
     if payload.get("claims"):
         claims = []
         for claim in payload["claims"]:
-            kept = _without_quote(claim, document_id)
+            kept = _without_quote(claim, document_id, told)
             text = claim["text"]
             if kept != claim or (text is not None and told(text)):
                 kept = {**kept, "text": None, "reasons": []}
@@ -165,8 +165,11 @@ def redact_case(payload: Mapping[str, Any], document_id: str, *, repeats: Repeat
     return {**redacted, "redacted": True} if touched else redacted
 
 
-def _without_quote(item: Mapping[str, Any], document_id: str) -> dict[str, Any]:
+def _without_quote(item: Mapping[str, Any], document_id: str, told: Repeats) -> dict[str, Any]:
+    """`item` without its quote, if that is of the document or, as a gold passage may, repeats it."""
     quote = item.get("quote")
-    if quote is None or quote["document_id"] != document_id:
+    if quote is None or quote["text"] is None:
+        return dict(item)
+    if quote["document_id"] != document_id and (quote["document_id"] is not None or not told(quote["text"])):
         return dict(item)
     return {**item, "quote": {**quote, "text": None, "document_name": None, "redacted": True}}

@@ -17,7 +17,7 @@ from rag.text import content_words
 from rag.types import Passage
 
 DEEP_K = 100  # passages of the collection that may hold the answer
-_GOLD_SHARE = 0.5  # of a passage's content words that a gold passage must hold for it to be a part of it
+_GOLD_SHARE = 0.5  # of the content words of the shorter of passage and gold passage that the other must hold
 _SAME_ANSWER_F1 = 0.8  # two answers that share so many words say the same
 _MAX_QUERY_CHARS = 2_000
 
@@ -66,8 +66,8 @@ def find_holders(case: Case, search: Search, collection: str) -> tuple[Passage, 
     """The passages of the collection that hold the answer to a case, among the best for its gold passages.
 
     A passage holds it when a reference stands in it word for word and, where the case has gold passages, it is a part
-    of one: half of its content words are in it. Without references the part alone counts, without gold passages the
-    reference alone, in the best passages for question and reference.
+    of one or has one as its part: half of the content words of the shorter are in the other. Without references the
+    part alone counts, without gold passages the reference alone, in the best passages for question and reference.
     """
     queries = case.gold_passages or tuple(f"{case.question}\n{reference}" for reference in case.reference_answers)
     gold_words = [frozenset(content_words(text)) for text in case.gold_passages]
@@ -84,7 +84,9 @@ def _holds(passage: Passage, case: Case, gold_words: Sequence[frozenset[str]]) -
     if case.reference_answers and not contains_reference(passage.text, case.reference_answers):
         return False
     own = frozenset(content_words(passage.text))
-    return not gold_words or any(len(own & gold) >= _GOLD_SHARE * len(own) for gold in gold_words if own)
+    return not gold_words or any(
+        len(own & gold) >= _GOLD_SHARE * min(len(own), len(gold)) for gold in gold_words if own and gold
+    )
 
 
 def find_cause(
