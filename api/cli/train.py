@@ -7,9 +7,14 @@ import click
 
 from api.cli import options
 from api.cli.models import progress
+from api.cli.train_scratch import corpus, pretrain, tokenizer
+from api.cli.train_tuning import dpo, sft
 
 
-@click.group(epilog="\b\nExample:\n  citebound train verifier --data data --out runs/verifier")
+@click.group(
+    epilog="\b\nExample:\n  citebound train sft --squad paragraphs.jsonl.gz --out runs/sft\n"
+    "  citebound train verifier --data data --out runs/verifier"
+)
 def train() -> None:
     """Local training; each command writes its metrics beside its weights."""
 
@@ -65,3 +70,7 @@ def verifier(
         pairs, folder, out, chosen, resume=resume, report=lambda row: click.echo(json.dumps(row), err=True)
     )
     click.echo(str(trained))
+
+
+for command in (corpus, tokenizer, pretrain, sft, dpo):
+    train.add_command(command)

@@ -153,7 +153,7 @@ def train_dpo(
     def backward(step: int) -> dict[str, float]:
         n_pairs = sum(sequences[place].n_pairs for place in batches[step])
         own = workers.share(batches[step])
-        figures = dict.fromkeys(("loss", "accuracy", "margin", "tokens", "pairs"), 0.0)
+        figures = {"loss": 0.0, "accuracy": 0.0, "margin": 0.0, "tokens": 0, "targets": 0, "pairs": 0}
         for place in own:
             outcome = pair_losses(model, sequences[place], references[place], config=config, device=device)
             loss = outcome.losses.sum() / n_pairs
@@ -162,6 +162,7 @@ def train_dpo(
             figures["accuracy"] += float((outcome.margins > 0).sum()) / n_pairs
             figures["margin"] += float(outcome.margins.sum()) / n_pairs
             figures["tokens"] += len(sequences[place].packed.token_ids)
+            figures["targets"] += len(sequences[place].packed.targets)
             figures["pairs"] += sequences[place].n_pairs
         return figures
 

@@ -85,7 +85,7 @@ def new_model(config: PretrainConfig, *, vocabulary: int, end_of_turn: int, end_
         return LlamaForCausalLM(shape)
 
 
-def pretrain(
+def pretrain_decoder(
     model: Any,
     tokens: TokenFile,
     *,

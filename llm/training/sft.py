@@ -112,6 +112,7 @@ def train_sft(
             "loss": total,
             "tokens": sum(len(sequence.token_ids) for sequence in own),
             "tokens_alone": sum(sequence.n_alone for sequence in own),
+            "targets": sum(len(sequence.targets) for sequence in own),
             "examples": sum(sequence.n_examples for sequence in own),
         }
 

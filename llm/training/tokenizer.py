@@ -46,7 +46,9 @@ class Compression:
         return self.n_bytes / self.n_tokens
 
 
-def train_tokenizer(files: Sequence[Path], *, out: Path, config: TokenizerConfig) -> Compression:
+def train_tokenizer(
+    files: Sequence[Path], *, out: Path, config: TokenizerConfig, show_progress: bool = False
+) -> Compression:
     """Train on `files` and write `out` as a folder that transformers loads, chat template included.
 
     The same files in the same order give the same bytes.
@@ -72,7 +74,7 @@ def train_tokenizer(files: Sequence[Path], *, out: Path, config: TokenizerConfig
         min_frequency=config.min_frequency,
         special_tokens=list(_SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+        show_progress=show_progress,
     )
     inner.train_from_iterator(_texts(files, held_out=False), trainer)
     held_out = n_pieces >= _HELD_OUT_EVERY

@@ -52,7 +52,8 @@ class Workers:
 
         dtype = torch.float32 if device.kind == "mps" else torch.float64
         row = torch.tensor(list(figures.values()), dtype=dtype, device=device.kind)
-        return dict(zip(figures, reduce(row, reduction="sum").tolist(), strict=True))
+        sums = zip(figures.items(), reduce(row, reduction="sum").tolist(), strict=True)
+        return {name: type(own)(total) for (name, own), total in sums}  # counts stay whole numbers
 
     def wait(self) -> None:
         """Until every process is here."""
