@@ -1,0 +1,283 @@
+"""Collects what is known of answers before they are checked, and fits `rag/confidence.json` to it.
+
+    python benchmarks/confidence.py collect squad_train/paragraphs.jsonl.gz --data-dir FOLDER --out ROWS.jsonl
+        [--cases 600] [--unanswerable 0.33] [--seed 0]
+    python benchmarks/confidence.py fit ROWS.jsonl [--write rag/confidence.json]
+
+`collect` ingests the held-out articles of SQuAD train into FOLDER, once, and asks questions of those of them that the
+verifier was not trained on, with the service's own parts (CITEBOUND_… settings hold: decoder, adapter, verifier). From
+an unanswerable case every passage that holds the answer is taken out of what is retrieved. A row is written as soon as
+its question is answered, and rows that are there already are not asked again, so that it may be stopped at any time.
+Rows hold digests, verdicts and numbers, no text.
+
+`fit` needs no model. An answer counts as right where it is scored as correct and a quote holds the reference. Printed
+as JSON: for the fitted confidence (cross-validated over articles), today's parameters and each signal alone, AURC and
+coverage at 5, 10 and 20 % risk over all cases; ECE and Brier score; the weights; thresholds by target risk.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import pathlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attribution_threshold import held_out_articles
+
+from api.connect import client_for
+from api.parts import Parts
+from api.serve import running
+from api.settings import load_settings
+from rag.answer import Pipeline, answer_question
+from rag.answer_types import AskRequest, Found, Retrieved
+from rag.confidence import Signals, load_confidence
+from rag.evaluation.abstention import Curve, Step
+from rag.evaluation.scoring import contains_reference, score_answer
+from rag.evaluation.types import Case
+from rag.verify.calibration import brier, expected_calibration_error, fit_logistic, sigmoid
+from rag.verify.pairs import part_of
+
+COLLECTION = "held out"
+RISKS = (0.05, 0.1, 0.2, 0.3)
+MIN_ANSWERS = 30  # above a threshold, for its risk to be stated
+MORE = 24  # passages searched for in place of those that are taken out
+SIGNS = {  # the side of 0 on which a weight may lie: 0 = either
+    "attribution": 1,
+    "judge": 1,
+    "judge_mean": 1,
+    "dense_top": 1,
+    "dense_margin": 1,
+    "lexical_top": 0,
+    "token_probability": 1,
+    "n_words": 0,
+}
+
+
+class Recording:
+    """A confidence model that keeps the signals it was asked about."""
+
+    def __init__(self) -> None:
+        self.signals: Signals | None = None
+
+    def estimate(self, signals: Signals) -> float:
+        """Certainty: nothing is withheld while signals are collected."""
+        self.signals = signals
+        return 1.0
+
+
+class Without:
+    """A retriever that does not find the passages that hold an answer."""
+
+    def __init__(self, retriever: Any, answer: str) -> None:
+        self._retriever, self._answer = retriever, answer
+
+    def search(self, query: str, *, k: int, collection: str, metadata_filter: Mapping[str, Any] | None) -> Found:
+        """The `k` best others."""
+        found = self._retriever.search(query, k=k + MORE, collection=collection, metadata_filter=metadata_filter)
+        hits = [hit for hit in found.hits if not contains_reference(hit.passage.text, (self._answer,))][:k]
+        ranked = tuple(dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1))
+        return Retrieved(hits=ranked, seconds=found.seconds)
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Write one row a case."""
+    articles = held_out_articles(args.paragraphs)
+    done = {row["key"] for row in read_rows(args.out)}
+    cases = [case for case in draw(articles, args.cases, args.unanswerable, args.seed) if case[0] not in done]
+    print(f"{len(done)} rows are there, {len(cases)} cases to ask")
+    with running(load_settings(data_dir=args.data_dir, port=0)) as service:
+        with client_for(service.address, service.token) as http:
+            while http.get("/readyz").status_code != 200:
+                time.sleep(0.2)
+            ingest(http, articles)
+        with args.out.open("a", encoding="utf-8") as file:
+            for key, title, asked, answerable in cases:
+                file.write(json.dumps({"key": key, **ask(service.parts, title, asked, answerable)}) + "\n")
+                file.flush()
+
+
+def draw(
+    articles: Mapping[str, list[dict]], n: int, unanswerable: float, seed: int
+) -> list[tuple[str, str, dict[str, Any], bool]]:
+    """Key, article, question and whether it has an answer; the first of n + 1 cases are the n cases."""
+    rng = random.Random(seed)
+    untouched = sorted(title for title in articles if part_of(title) != "train")
+    questions = [(title, asked) for title in untouched for row in articles[title] for asked in row["questions"]]
+    rng.shuffle(questions)
+    cases = []
+    for title, asked in questions[:n]:
+        answerable = rng.random() >= unanswerable
+        key = hashlib.sha256(json.dumps([title, asked["question"], answerable]).encode()).hexdigest()[:24]
+        cases.append((key, title, asked, answerable))
+    return cases
+
+
+def ingest(http: Any, articles: Mapping[str, list[dict]]) -> None:
+    """Every held-out article as one Markdown document; articles that are there are skipped by the service."""
+    for title, paragraphs in articles.items():
+        name = title.replace("_", " ")
+        text = "\n\n".join([f"# {name}", *(row["context"] for row in paragraphs)])
+        file = {"file": (f"{name.replace('/', ' ')}.md", text.encode())}
+        http.post("/v1/documents", files=file, data={"collection": COLLECTION}).raise_for_status()
+    while True:
+        rows = http.get("/v1/documents", params={"collection": COLLECTION, "limit": 500}).json()["data"]
+        if all(row["status"] in ("ready", "failed", "cancelled") for row in rows):
+            return
+        time.sleep(0.5)
+
+
+def ask(parts: Parts, title: str, asked: Mapping[str, Any], answerable: bool) -> dict[str, Any]:
+    """One case answered as the service answers, with everything that the confidence may look at."""
+    recording = Recording()
+    retriever: Any = parts.retriever()
+    pipeline = Pipeline(
+        retriever=retriever if answerable else Without(retriever, asked["answer"]),
+        decoder=parts.decoder.get(),
+        judge=parts.judge.get(),
+        settings=dataclasses.replace(parts.answer_settings, abstain_below=None),
+        neighbour=parts.catalog.passages.neighbour if answerable else None,
+        confidence=recording,  # type: ignore[arg-type]
+    )
+    request = AskRequest(question=asked["question"], collection=COLLECTION)
+    answer = answer_question(request, pipeline, answer_id="a", now=parts.now())
+    references = (asked["answer"],)
+    case = Case(case_id="c", question=asked["question"], reference_answers=references, answerable=answerable)
+    outcome = score_answer(case, answer.text, abstained=answer.abstained).outcome
+    return {
+        "article": hashlib.sha256(title.encode()).hexdigest()[:12],
+        "answerable": answerable,
+        "abstained": answer.abstained,
+        "outcome": outcome,
+        "grounded": any(contains_reference(citation.quote, references) for citation in answer.citations),
+        "n_supported": sum(claim.verdict == "supported" for claim in answer.claims),
+        "n_claims": len(answer.claims),
+        "signals": None if recording.signals is None else dataclasses.asdict(recording.signals),
+        "seconds": answer.timings.total_seconds,
+        "verify_seconds": answer.timings.verify_seconds,
+    }
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Print the figures; with `--write`, write the parameters."""
+    rows = read_rows(args.rows)
+    given = [row for row in rows if not row["abstained"] and row["signals"] is not None]
+    right = np.array([float(row["outcome"] == "correct" and row["grounded"]) for row in given])
+    values = [Signals(**row["signals"]).values() for row in given]
+    names = [name for name in SIGNS if sum(name in value for value in values) >= 0.9 * len(values)]
+    centres = {name: float(np.mean([value[name] for value in values if name in value])) for name in names}
+    table = np.array([[value.get(name, centres[name]) for name in names] for value in values])
+    folds = np.array([int(row["article"], 16) for row in given])
+    held_back = cross_validated(table, right, folds, names)
+    today = np.array([load_confidence().estimate(Signals(**row["signals"])) for row in given])
+    ranked = {"fitted": held_back, "today": today, **{name: table[:, at] for at, name in enumerate(names)}}
+    model = parameters(table, right, names, centres, held_back, f"{args.name}, {len(rows)} cases")
+    figures = {
+        "cases": len(rows),
+        "answerable": sum(row["answerable"] for row in rows),
+        "answers": len(given),
+        "right_and_grounded": int(right.sum()),
+        "over_refusal": share([row["abstained"] for row in rows if row["answerable"]]),
+        "abstained_when_unanswerable": share([row["abstained"] for row in rows if not row["answerable"]]),
+        "rankings": {name: ranking(scores, right, len(rows)) for name, scores in ranked.items()},
+        "ece": round(expected_calibration_error(held_back, right), 4),
+        "brier": round(brier(held_back, right), 4),
+        "brier_of_base_rate": round(float(right.mean() * (1 - right.mean())), 4),
+        "weights": {name: round(row["weight"], 3) for name, row in model["weights"].items()},
+        "thresholds": model["thresholds"],
+    }
+    print(json.dumps(figures, indent=1))
+    if args.write is not None:
+        args.write.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
+
+
+def cross_validated(table: np.ndarray, right: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Probability of each answer by a fit on the other articles."""
+    found = np.zeros(len(right))
+    for group in np.unique(groups):
+        outside = groups != group
+        model = fit_logistic(table[outside], right[outside], [SIGNS[name] for name in names])
+        found[~outside] = sigmoid(model.log_odds(table[~outside]))
+    return found
+
+
+def parameters(
+    table: np.ndarray,
+    right: np.ndarray,
+    names: Sequence[str],
+    centres: Mapping[str, float],
+    held_back: np.ndarray,
+    fitted_on: str,
+) -> dict[str, Any]:
+    """What `rag/confidence.json` holds: a fit on all answers, thresholds from the cross-validated ones."""
+    model = fit_logistic(table, right, [SIGNS[name] for name in names])
+    scales = [float(spread) if spread > 1e-6 else 1.0 for spread in table.std(axis=0)]
+    weights = {
+        name: {"weight": float(weight * scale), "centre": centres[name], "scale": scale}
+        for name, weight, scale in zip(names, model.weights, scales, strict=True)
+    }
+    bias = model.bias + float(sum(weight * centres[name] for name, weight in zip(names, model.weights, strict=True)))
+    thresholds = {str(risk): least for risk in RISKS if (least := threshold(held_back, right, risk)) is not None}
+    return {"version": "fit-1", "fitted_on": fitted_on, "bias": bias, "weights": weights, "thresholds": thresholds}
+
+
+def threshold(scores: np.ndarray, right: np.ndarray, risk: float) -> float | None:
+    """The lowest confidence at and above which no more than `risk` of at least MIN_ANSWERS answers are wrong."""
+    for least in np.unique(scores):
+        above = scores >= least
+        if above.sum() >= MIN_ANSWERS and 1 - right[above].mean() <= risk:
+            return round(float(least), 4)
+    return None
+
+
+def ranking(scores: np.ndarray, right: np.ndarray, n_cases: int) -> dict[str, float | None]:
+    """Risk against coverage where answers are taken by falling `scores`."""
+    steps = [
+        Step(
+            confidence=float(least),
+            n_answers=int((scores >= least).sum()),
+            n_wrong=int((right[scores >= least] == 0).sum()),
+        )
+        for least in np.unique(scores)[::-1]
+    ]
+    curve = Curve(n_cases=n_cases, steps=tuple(steps))
+    found = {"aurc": curve.aurc, **{f"coverage_at_{risk:g}": curve.coverage_at(risk) for risk in RISKS[:3]}}
+    return {name: None if value is None else round(value, 4) for name, value in found.items()}
+
+
+def share(values: Sequence[bool]) -> float | None:
+    """The share that is true; None of nothing."""
+    return round(sum(values) / len(values), 4) if values else None
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The rows collected so far."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def main() -> None:
+    """Collect or fit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(required=True)
+    collecting = steps.add_parser("collect")
+    collecting.set_defaults(run=collect)
+    collecting.add_argument("paragraphs", type=pathlib.Path)
+    collecting.add_argument("--data-dir", type=pathlib.Path, required=True)
+    collecting.add_argument("--out", type=pathlib.Path, required=True)
+    collecting.add_argument("--cases", type=int, default=600)
+    collecting.add_argument("--unanswerable", type=float, default=0.33)
+    collecting.add_argument("--seed", type=int, default=0)
+    fitting = steps.add_parser("fit")
+    fitting.set_defaults(run=fit)
+    fitting.add_argument("rows", type=pathlib.Path)
+    fitting.add_argument("--write", type=pathlib.Path)
+    fitting.add_argument("--name", default="held-out SQuAD train", help="what it was fitted on, for the file")
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
