@@ -59,10 +59,9 @@ class Inspection:
             raise ConflictError("the decoder wrote nothing for this answer; ask a question that it answers")
         if stored.trace is None:
             raise GoneError("what the decoder read for this answer went with a deleted document; ask again")
-        if stored.model != self._decoder.info.name:
-            raise ConflictError(
-                f"the answer was written by {stored.model} and {self._decoder.info.name} is loaded; load that model"
-            )
+        loaded = self._decoder.info.full_name
+        if stored.model != loaded:
+            raise ConflictError(f"the answer was written by {stored.model} and {loaded} is loaded; load that model")
         return stored.trace
 
     def _work(self) -> dict[str, Any]:

@@ -192,6 +192,11 @@ class ModelInfo:
     context_tokens: int
     adapter: str | None = None  # merged into its weights
 
+    @property
+    def full_name(self) -> str:
+        """The name, and that of the adapter: what decides which token follows which."""
+        return self.name if self.adapter is None else f"{self.name} with {self.adapter}"
+
 
 @runtime_checkable
 class Decoder(Protocol):

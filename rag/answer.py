@@ -110,7 +110,7 @@ def stream_answer(
                 show=request.policy == "flag",
                 cancel=cancel,
             )
-            trace = Trace(model=decoder.info.name, messages=prompt.messages, token_ids=written.token_ids)
+            trace = Trace(model=decoder.info.full_name, messages=prompt.messages, token_ids=written.token_ids)
             answer = _with_costs(answer, written, decoder)
             if not is_abstention(written.text):
                 answer = yield from _Check(request, pipeline, prompt, cancel).finish(answer, written)

@@ -280,7 +280,7 @@ class Timings:
 class Trace:
     """What the decoder read and wrote for an answer, word for word, so that its insides can be shown later."""
 
-    model: str  # its name
+    model: str  # `ModelInfo.full_name`
     messages: tuple[Message, ...]
     token_ids: tuple[int, ...]  # as generated, before anything was tidied, attributed or removed
 

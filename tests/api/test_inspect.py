@@ -1,5 +1,6 @@
 """A look inside the decoder over HTTP."""
 
+import dataclasses
 import math
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from api.serve import Running
 from llm.scripted import ScriptedDecoder
-from llm.types import Cancel, Capabilities, Decoder, Message, SamplingParams, TokenDistribution
+from llm.types import Cancel, Capabilities, Decoder, Message, ModelInfo, SamplingParams, TokenDistribution
 
 Upload = Callable[..., dict[str, Any]]
 Answer = dict[str, Any]
@@ -192,6 +193,23 @@ def test_another_model_does_not_read_the_tokens(
     loaded(ScriptedDecoder(("Other words.",)))  # of the same name, but it never made those tokens
     refused = client.post("/v1/inspect", json={"answer_id": answer["answer_id"]})
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+
+
+class Adapted(ScriptedDecoder):
+    @property
+    def info(self) -> ModelInfo:
+        return dataclasses.replace(super().info, adapter="of-today")
+
+
+def test_the_same_model_with_another_adapter_does_not_either(
+    client: httpx.Client, answer: Answer, loaded: Callable[[Decoder], None]
+) -> None:
+    loaded(Adapted((REPLY,)))
+    refused = client.post("/v1/inspect", json={"answer_id": answer["answer_id"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert "scripted with of-today" in refused.json()["detail"]
+    again = client.post("/v1/ask", json={"question": "Who takes leave?", "mode": "closed_book"}).json()
+    assert look(client, answer_id=again["answer_id"])["model"]["adapter"] == "of-today"
 
 
 def test_an_engine_that_shows_nothing_says_so(client: httpx.Client, loaded: Callable[[Decoder], None]) -> None:
