@@ -51,9 +51,15 @@ def search(query: str, k: int | None, collection: str, as_json: bool, data_dir: 
 
 
 def print_sources(answer: dict[str, Any]) -> None:
-    """The citations of an answer with place and quote."""
+    """The citations of an answer with place and quote, and the sentences that were not found supported."""
     for citation in answer["citations"]:
         click.echo(f"[{citation['marker']}] {place(citation)}: “{citation['quote']}”")
+    for claim in answer["claims"]:
+        if claim["verdict"] != "supported":
+            known = "" if claim["elsewhere"] is None else f" (passage {claim['elsewhere']} says so)"
+            click.echo(f"{claim['verdict']}: “{claim['text']}”{known}")
+    for removed in answer["removed"]:
+        click.echo(f"removed, {removed['reason']}: “{removed['text']}”")
 
 
 def stream_to_terminal(client: Client, body: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +90,7 @@ def _inspect(client: Client, answer: dict[str, Any]) -> Any:
 @options.k
 @options.collection
 @click.option("--closed-book", is_flag=True, help="Answer without the documents.")
+@click.option("--strict", is_flag=True, help="Remove every sentence that the documents do not support.")
 @click.option("--inspect", is_flag=True, help="Show each token that was written and its probability.")
 @options.as_json
 @options.data_dir
@@ -92,13 +99,15 @@ def ask(
     k: int | None,
     collection: str,
     closed_book: bool,
+    strict: bool,
     inspect: bool,
     as_json: bool,
     data_dir: Path | None,
 ) -> None:
     """Ask; the draft streams to stderr, the checked answer and its sources go to stdout."""
     mode = "closed_book" if closed_book else "grounded"
-    body = {"question": question, "collection": collection, "mode": mode, **_depth(k)}
+    policy = "strict" if strict else "flag"
+    body = {"question": question, "collection": collection, "mode": mode, "policy": policy, **_depth(k)}
     with client_of(data_dir, decoder=True, judge=True) as client:
         client.wait_until_ready(_tell)
         answer = client.call("POST", "/v1/ask", json=body) if as_json else stream_to_terminal(client, body)
