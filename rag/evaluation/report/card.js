@@ -129,6 +129,6 @@ function factsOf(answer) {
   if (answer.counts) facts.push(`sentences borne out by their citations ${answer.counts.n_recalled} of ${answer.counts.n_sentences}, citations that bear ${answer.counts.n_precise} of ${answer.counts.n_citations}`);
   if (answer.decided_by) facts.push(`outcome by ${answer.decided_by === "references" ? "the references" : answer.decided_by === "abstention" ? "its abstention" : `a ${answer.decided_by}`}`);
   if (answer.retrieved) facts.push(`passages retrieved ${answer.retrieved.join(", ")}`);
-  if (answer.total_seconds !== undefined) facts.push(`${answer.total_seconds.toFixed(1)} s`);
+  if (answer.total_seconds !== undefined) facts.push(`${answer.total_seconds.toFixed(1)}\u202fs`);
   return facts;
 }

@@ -11,7 +11,7 @@ from rag.evaluation.types import Case
 
 # In a script element only "</script" and "<!--" end or change the state of the parser (HTML Standard, 13.2.5.4 ff.);
 # escaping these characters wherever they stand leaves neither. U+2028 and U+2029 end lines in older JavaScript.
-_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_ESCAPED = "<>&\u2028\u2029"
 _ANSWER = (
     "text", "abstained", "outcome", "decided_by", "label", "faithfulness", "confidence", "invalid_markers",
     "cause", "failure", "redacted", "total_seconds", "judged_equivalent", "hallucinates",
@@ -33,13 +33,15 @@ _COUNTS = ("n_sentences", "n_recalled", "n_citations", "n_precise")
 def embedded(value: Any) -> Markup:
     """JSON for a `<script type="application/json">`; the same value always gives the same text."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Markup(text.translate(_ESCAPES))
+    for character in _ESCAPED:
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
 
 
 def script_data(report: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The systems' names and every case with its answers in the order of the systems."""
     systems = [system["name"] for system in report["systems"]]
-    slices = {(item["property"], item["value"]): place for place, item in enumerate(report["slices"])}
+    slices = groups(report)
     more = {(line["case_id"], line["system"]): line for line in results}
     return {"systems": systems, "cases": [_case(case, systems, slices, more) for case in report["case_rows"]]}
 
@@ -63,6 +65,12 @@ def _case(
             for name in systems
         ],
     }
+
+
+def groups(report: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """A number for each group of cases among the worst slices; several slices may be about one group."""
+    keys = dict.fromkeys((item["property"], item["value"]) for item in report["slices"])
+    return {key: place for place, key in enumerate(keys)}
 
 
 def _groups(case: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 // The list of cases: chosen by the filters, built a batch at a time, so that thousands stay quick.
 const BATCH = 20;
-const IN_PRINT = 100;
 
 function startCases() {
   const data = JSON.parse(document.getElementById("case-data").textContent);
@@ -58,8 +57,8 @@ function startCases() {
   }
 
   function pick(choice) {
-    chosen = choice;
     if (choice) form.reset();
+    chosen = choice;
     show();
     if (choice) byId("cases").scrollIntoView();
   }
@@ -67,7 +66,7 @@ function startCases() {
   let waiting = 0;
   form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(show, 120); });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => { chosen = null; setTimeout(show); });
+  byId("all").addEventListener("click", () => { form.reset(); pick(null); });
   more.addEventListener("click", () => add(BATCH)?.querySelector("h3").focus());
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-filter]");
@@ -75,9 +74,13 @@ function startCases() {
     const link = event.target.closest("#list a[href^='#']");
     if (link) follow(event, link);
   });
+  let opened = [];
   window.addEventListener("beforeprint", () => {
-    add(Math.max(0, IN_PRINT - shown));
-    for (const block of document.querySelectorAll("details")) block.open = true;
+    opened = [...document.querySelectorAll("details:not([open])")].filter((block) => !list.contains(block));
+    for (const block of opened) block.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const block of opened) block.open = false;
   });
   show();
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from rag.evaluation.figures import FIGURES
 from rag.evaluation.report import words
+from rag.evaluation.report.case_data import groups
 from rag.evaluation.report.strips import step
 
 Row = dict[str, Any]
@@ -48,8 +49,14 @@ def cause_rows(report: Mapping[str, Any]) -> list[Row]:
 
 def slice_rows(report: Mapping[str, Any]) -> list[Row]:
     """The groups where a system does worst."""
+    numbers = groups(report)
     return [
-        {**item, "property_name": words.name_of(item["property"]), "figure_name": words.figure_name(item["figure"])}
+        {
+            **item,
+            "group": numbers[(item["property"], item["value"])],
+            "property_name": words.name_of(item["property"]),
+            "figure_name": words.figure_name(item["figure"]),
+        }
         for item in report["slices"]
     ]
 

@@ -1,5 +1,6 @@
 """How figures, labels and places are worded; one place, so that plots, tables and sentences agree."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,6 +116,17 @@ def count(value: float) -> str:
     return number(value, 0 if float(value).is_integer() else 2)
 
 
+def tied(sentence: str) -> str:
+    """A sentence in which no line ends between a number and its percent sign."""
+    return re.sub(r"(?<=\d) %", f"{THIN}%", sentence)
+
+
+def when(iso: str) -> str:
+    """A UTC time to the minute; anything else as it stands."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)", iso)
+    return f"{found[1]} {found[2]} UTC" if found else iso
+
+
 def plural(n: int, one: str, many: str | None = None) -> str:
     """The number with its noun."""
     return f"{count(n)} {one if n == 1 else many or one + 's'}"
@@ -124,7 +136,8 @@ def p_value(value: float | None) -> str:
     """A p-value as papers print it."""
     if value is None:
         return "–"
-    return "p < .001" if value < 0.001 else "p = 1.0" if value >= 0.9995 else f"p = {value:.3f}".replace("0.", ".")
+    said = "< .001" if value < 0.001 else "= 1.0" if value >= 0.9995 else f"= {value:.3f}".replace("0.", ".")
+    return f"p {said}".replace(" ", "\u00a0")
 
 
 def text_of(value: Any) -> str:
