@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel
@@ -277,3 +279,36 @@ def test_confidence_and_the_settings_threshold() -> None:
     below = ask("It was opened in 1883.", confidence=model, settings=settings)
     assert below.abstained and below.confidence == 0.5
     assert not ask("It was opened in 1883.", confidence=model, settings=settings, abstain_below=0.4).abstained
+
+
+SENTENCES = st.sampled_from(
+    [
+        "It was opened in 1883.",
+        "The Eiffel Tower was finished in 1889 and John Roebling designed the bridge [1][2].",
+        "Napoleon admired the bridges of Paris [9].",
+        "- He was born on Corsica [1, 2]",
+        "Thank you!",
+        "In 1950 [2].",
+        "330",
+        "Is it?",
+        "[2] [1]",
+    ]
+)
+
+
+@given(st.lists(SENTENCES, max_size=4), st.sampled_from([" ", "\n", "\n\n"]), st.sampled_from(["flag", "strict"]))
+def test_whatever_was_written_offsets_quotes_and_figures_hold(lines: list[str], glue: str, policy: str) -> None:
+    reply = glue.join(lines)
+    answer = ask(reply, policy=policy, k=3)
+    told = [event for event in events_of(reply, policy=policy, k=3) if isinstance(event, Cited | Verified)]
+    assert [event.citation for event in told if isinstance(event, Cited)] == list(answer.citations)
+    assert [event.claim for event in told if isinstance(event, Verified)] == list(answer.claims)
+    supported = [claim for claim in answer.claims if claim.verdict == "supported"]
+    assert answer.faithfulness == (len(supported) / len(answer.claims) if answer.claims else None)
+    if policy == "strict":
+        assert supported == list(answer.claims)
+    else:
+        assert answer.removed == ()
+    for claim in answer.claims:
+        assert (claim.passage_id is None) == (claim.verdict == "unsupported")
+    assert answer.confidence is None or 0 <= answer.confidence <= 1
