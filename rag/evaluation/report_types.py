@@ -1,6 +1,6 @@
 """The shape of `report.json`. The published schema is made from these types; see `rag.evaluation.report_json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rag.evaluation.types import Cause, Figure, Outcome, Where
@@ -318,6 +318,18 @@ class CaseView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaterfallView:
+    """From no documents, over retrieved ones, to the right passage: see `rag.evaluation.cause.Waterfall`."""
+
+    system: str
+    closed_book: FigureView
+    grounded: FigureView
+    oracle: FigureView
+    recovered: FigureView
+    causes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
     """The report in one sentence, and the figures behind it."""
 
@@ -352,6 +364,9 @@ class Report:
     case_rows: tuple[CaseView, ...]
     warnings: tuple[str, ...]
     manifest: dict[str, Any]
+    waterfalls: tuple[WaterfallView, ...] = ()  # one a grounded system; () where nothing was rerun
+    # grounded system → what its answers did when the evidence said something else (evidence, memory, flagged, …)
+    obedience: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def view(figure: Figure, *, low: float | None = None, high: float | None = None) -> FigureView:

@@ -139,8 +139,12 @@ def judged_equivalent(case: Case, text: str, judge: Judge) -> bool | None:
 
 
 def external_result(case: Case, answer: ExternalAnswer, *, system: str) -> CaseResult:
-    """An answer made elsewhere, scored by its labels and the references; claims without a label are not judged yet."""
-    score = score_answer(case, answer.text, abstained=says_nothing(case, answer.text), label=answer.label)
+    """An answer made elsewhere, scored by its labels and the references; claims without a label are not judged yet.
+
+    One in which people found claims states something, however it begins.
+    """
+    abstained = not answer.claims and says_nothing(case, answer.text)
+    score = score_answer(case, answer.text, abstained=abstained, label=answer.label)
     claims = None
     if answer.claims is not None:
         claims = tuple(

@@ -125,6 +125,14 @@ def test_claims_that_people_judged_keep_their_place_and_label() -> None:
     assert result.hallucinates is True
 
 
+def test_an_answer_in_which_people_found_claims_is_no_abstention() -> None:
+    text = "I don't know who wrote it, but it opened in 1890."
+    case = Case(case_id="1", question="?")
+    assert external_result(case, ExternalAnswer(case_id="1", text=text), system="s").abstained
+    split = ExternalAnswer(case_id="1", text=text, claims=(LabelledClaim(text="It opened in 1890", label="supported"),))
+    assert not external_result(case, split, system="s").abstained
+
+
 def test_the_judge_finds_a_reference_in_other_words_than_the_rule() -> None:
     case = Case(case_id="1", question="Who wrote the report?", reference_answers=("Ann Maria Lee",))
     judge = OverlapJudge()
