@@ -11,7 +11,20 @@ from api.head import HeadAsGet
 from api.observe import Observe
 from api.openai import errors as openai_errors
 from api.parts import Parts
-from api.routes import answers, content, documents, events, health, inspect, openai, owner, pages, search, verify
+from api.routes import (
+    answers,
+    comparisons,
+    content,
+    documents,
+    events,
+    health,
+    inspect,
+    openai,
+    owner,
+    pages,
+    search,
+    verify,
+)
 
 _DESCRIPTION = """Upload documents, ask, and get an answer in which every sentence carries a citation that was checked.
 
@@ -46,7 +59,20 @@ def build_app(parts: Parts) -> Service:
     app.state.parts = parts
     errors.install(app)
     openai_errors.install(app)
-    for module in (documents, content, events, search, answers, verify, inspect, openai, health, owner, pages):
+    for module in (
+        documents,
+        content,
+        events,
+        search,
+        answers,
+        verify,
+        comparisons,
+        inspect,
+        openai,
+        health,
+        owner,
+        pages,
+    ):
         app.include_router(module.router)
     return Service(app, parts)
 

@@ -49,7 +49,7 @@ _LINES = "application/x-ndjson"
     responses=answers(ComparisonQueuedOut, examples.QUEUED, 400, 413, 415, 422, status=202),
     openapi_extra=body(examples.COMPARISON_BODY, examples.EXTERNAL_BODY),
 )
-def start(parts: PartsDep, wanted: ComparisonIn) -> JSONResponse:
+def start_comparison(parts: PartsDep, wanted: ComparisonIn) -> JSONResponse:
     """Ask every case under every system, score the answers and check their claims, in the background.
 
     A system is a way of answering here (`mode`, `k`, `model`, …) or has `answers` made elsewhere, with people's labels
@@ -73,7 +73,7 @@ def start(parts: PartsDep, wanted: ComparisonIn) -> JSONResponse:
     responses=answers(DraftOut, examples.DRAFT, 400, 413, 415, 422, 429, 503),
     openapi_extra=body(examples.DRAFT_BODY),
 )
-async def draft(request: Request, parts: PartsDep, wanted: DraftIn) -> Response:
+async def draft_comparison_cases(request: Request, parts: PartsDep, wanted: DraftIn) -> Response:
     """Questions with answer and passage from the documents of a collection, for a person to edit.
 
     The decoder writes the questions; a service without one asks sentences with a gap. The same documents and seed draft
@@ -182,7 +182,7 @@ def get_cases(parts: PartsDep, comparison_id: Identifier) -> StreamingResponse:
     summary="Stop a comparison",
     responses=answers(ComparisonOut, examples.CANCELLED, 404, 409),
 )
-def cancel(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
+def cancel_comparison(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
     """Stop the work; results stay and can be read."""
     stored = parts.catalog.comparisons.cancel(comparison_id, parts.now())
     parts.comparing.stop_one(comparison_id)
@@ -195,7 +195,7 @@ def cancel(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
     summary="Go on with a comparison",
     responses=answers(ComparisonQueuedOut, examples.QUEUED, 404, 409, status=202),
 )
-def resume(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
+def resume_comparison(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
     """Queue a comparison again that failed, was cancelled or was interrupted; what is done is not done again."""
     stored = parts.catalog.comparisons.resume(comparison_id, parts.now())
     parts.comparing.start(parts, stored.job_id)
@@ -207,7 +207,7 @@ def resume(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
     summary="Delete a comparison",
     responses=answers(ComparisonDeletedOut, examples.DELETED, 404),
 )
-def delete(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
+def delete_comparison(parts: PartsDep, comparison_id: Identifier) -> JSONResponse:
     """Delete a comparison with its cases, results and reports."""
     n_results = parts.catalog.comparisons.delete(comparison_id, parts.now())
     parts.comparing.stop_one(comparison_id)

@@ -3,7 +3,7 @@ from typing import Any
 
 import httpx
 
-from api.schemas import answers, documents, inspect, openai, requests, verify
+from api.schemas import answers, comparisons, documents, inspect, openai, requests, verify
 
 ROUTES = {
     ("post", "/v1/documents"),
@@ -30,6 +30,18 @@ ROUTES = {
     ("post", "/v1/chat/completions"),
     ("post", "/v1/embeddings"),
     ("get", "/v1/models"),
+    ("post", "/v1/comparisons"),
+    ("get", "/v1/comparisons"),
+    ("post", "/v1/comparisons/draft"),
+    ("get", "/v1/comparisons/{comparison_id}"),
+    ("delete", "/v1/comparisons/{comparison_id}"),
+    ("get", "/v1/comparisons/{comparison_id}/report.html"),
+    ("get", "/v1/comparisons/{comparison_id}/report.json"),
+    ("get", "/v1/comparisons/{comparison_id}/results.jsonl"),
+    ("get", "/v1/comparisons/{comparison_id}/cases.jsonl"),
+    ("get", "/v1/comparisons/{comparison_id}/probes.jsonl"),
+    ("post", "/v1/comparisons/{comparison_id}/cancel"),
+    ("post", "/v1/comparisons/{comparison_id}/resume"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -48,7 +60,7 @@ def test_every_route_is_described_with_an_example(client: httpx.Client) -> None:
 
 
 def test_examples_fit_their_schemas(client: httpx.Client) -> None:
-    modules = (answers, documents, requests, inspect, openai, verify)
+    modules = (answers, comparisons, documents, requests, inspect, openai, verify)
     models: dict[str, Any] = {name: value for module in modules for name, value in vars(module).items()}
     n_checked = 0
     for operations in client.get("/openapi.json").json()["paths"].values():
