@@ -1,0 +1,223 @@
+"""Chooses and makes what takes long to make: indexes, embedder, decoder, judge. Imports torch only for weights."""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from api.loading import Pending
+from api.parts import Parts, Search
+from api.settings import Settings
+from ingest.pipeline import Ingestor
+from llm.adapters import Adapter, read_adapter, shipped_adapter
+from llm.errors import UnsupportedError
+from llm.scripted import ScriptedDecoder
+from llm.sources import ModelStore
+from llm.types import Decoder, Device
+from rag.embed import Embedder, TokenCounter
+from rag.hashing_embedder import HashingEmbedder
+from rag.index.faiss import FaissIndex
+from rag.index.lexical import LexicalIndex
+from rag.index.sync import Indexes
+from rag.passage_text import embedding_text
+from rag.retrieve import Retriever, Weights
+from rag.token_counter import WordCounter, load_token_counter, read_json
+from rag.verify.cached_judge import CachedJudge
+from rag.verify.overlap_judge import OverlapJudge
+
+T = TypeVar("T")
+
+_HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
+_HASHING_DIMENSION = 64
+_SCRIPTED = "scripted"
+_VERIFIER_BASE = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier was trained from
+_HASHING_MAX_TOKENS = 128
+_STOPPING = "the service is stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderChoice:
+    """The embedder of the settings, known before it is loaded."""
+
+    name: str  # what its vectors carry
+    dimension: int
+    folder: Path | None  # None where there are no weights
+
+    def load(self, device: Device | None) -> Embedder:
+        """The embedder itself; imports torch where there are weights."""
+        if self.folder is None or device is None:
+            return HashingEmbedder(self.dimension)
+        from rag.torch_embedder import load_embedder
+
+        return load_embedder(self.folder, name=self.name, device=device)
+
+    def counter(self) -> TokenCounter:
+        """What cuts passages for it."""
+        return WordCounter(_HASHING_MAX_TOKENS) if self.folder is None else load_token_counter(self.folder)
+
+
+class Loader:
+    """Makes what takes long, one after the other in a thread of its own: indexes, embedder, decoder, judge.
+
+    Args:
+        settings: Which ones.
+        decoder: False leaves the decoder out.
+        judge: False leaves the judge out.
+    """
+
+    def __init__(self, settings: Settings, *, decoder: bool, judge: bool) -> None:
+        self._settings = settings
+        self._with_decoder = decoder
+        self._with_judge = judge and settings.verifier != "none"
+        self._models = ModelStore(settings.model_cache, offline=settings.offline)
+        self._choice: EmbedderChoice | None = None
+        self._device: Device | None = None
+        self._reindexing = threading.Lock()
+
+    def load(self, parts: Parts) -> None:
+        """Fill the pending values of `parts` in the order in which they are needed."""
+        if not self._with_decoder:
+            parts.decoder.leave_out("this service was started without a decoder")
+        if not self._with_judge:
+            parts.judge.leave_out("this service was started without a verifier; see the setting verifier")
+        self._load_search(parts)
+        if self._with_decoder:
+            _make(parts, parts.decoder, lambda: self._load_decoder(self._settings.decoder))
+        if self._with_judge:
+            _make(parts, parts.judge, self._load_judge)
+
+    def reindex(self, parts: Parts) -> int:
+        """Rebuild every index from the catalog; also mends indexes that could not be opened.
+
+        Returns:
+            The passages that were embedded again: 0 where their vectors are of the embedder of the settings.
+
+        Raises:
+            NotReadyError: the embedder or the indexes cannot be loaded; the message says why.
+        """
+        parts.begin()
+        parts.embedder.wait()
+        embedder = parts.embedder.get()
+        with self._reindexing:
+            n_embedded = 0
+            if parts.catalog.passages.embedder() not in (None, embedder.name):
+                n_embedded = parts.catalog.passages.embed_again(
+                    lambda passages: embedder.embed_passages([embedding_text(passage) for passage in passages]),
+                    embedder.name,
+                )
+            parts.search.wait()
+            opened = parts.indexes.peek()
+            if opened is not None:
+                opened.rebuild()
+            else:
+                parts.indexes.make(lambda: self._open_indexes(parts))
+                parts.indexes.get()
+                parts.search.make(lambda: self._open_search(parts))
+        parts.wake()
+        return n_embedded
+
+    def decoder_named(self, name: str) -> Decoder:
+        """A decoder other than that of the settings, loaded now and kept by the caller alone.
+
+        Raises:
+            ModelNotFoundError: no source has a model of that name.
+            DownloadError: it could not be fetched.
+        """
+        return self._load_decoder(name)
+
+    def _load_search(self, parts: Parts) -> None:
+        parts.indexes.make(lambda: self._open_indexes(parts))
+        _make(parts, parts.embedder, self._load_embedder)
+        missing = parts.indexes.missing or parts.embedder.missing
+        if missing is None:
+            parts.search.make(lambda: self._open_search(parts))
+        else:
+            parts.search.give_up(missing)
+
+    def _open_indexes(self, parts: Parts) -> Indexes:
+        choice, folder = self._chosen(), parts.folder.indexes_path
+        lexical = LexicalIndex(folder / "lexical.sqlite3")
+        try:
+            indexes = Indexes(parts.catalog, FaissIndex(choice.dimension), lexical, folder, choice.name)
+            indexes.open()
+        except BaseException:
+            lexical.close()
+            raise
+        return indexes
+
+    def _open_search(self, parts: Parts) -> Search:
+        settings, choice = parts.settings, self._chosen()
+        embedder, indexes = parts.embedder.get(), parts.indexes.get()
+        weights = Weights(dense=settings.dense_weight, lexical=settings.lexical_weight)
+        ingestor = Ingestor(parts.catalog, parts.sandbox, indexes, lambda: embedder, choice.counter, parts.now)
+        ingestor.start()
+        retriever = Retriever(parts.catalog, indexes, embedder, weights)
+        return Search(retriever=retriever, ingestor=ingestor, counter=choice.counter())
+
+    def _load_embedder(self) -> Embedder:
+        choice = self._chosen()
+        return choice.load(None if choice.folder is None else self._probe())
+
+    def _chosen(self) -> EmbedderChoice:
+        if self._choice is None:
+            self._choice = self._choose_embedder()
+        return self._choice
+
+    def _choose_embedder(self) -> EmbedderChoice:
+        name = self._settings.embedder
+        hashing = _HASHING.fullmatch(name)
+        if hashing:
+            stub = HashingEmbedder(int(hashing[1] or _HASHING_DIMENSION))
+            return EmbedderChoice(name=stub.name, dimension=stub.dimension, folder=None)
+        model = self._models.resolve(name)
+        dimension = int(read_json(model.folder / "config.json").get("hidden_size", 0))
+        return EmbedderChoice(name=f"{model.name}@{model.sha256[:12]}", dimension=dimension, folder=model.folder)
+
+    def _load_decoder(self, name: str) -> Decoder:
+        if name == _SCRIPTED:
+            return ScriptedDecoder(self._settings.scripted_replies)
+        model = self._models.resolve(name)
+        device = self._probe()
+        from llm.engines.torch import load_decoder
+
+        adapter = self._adapter(model.name, model.sha256)
+        return load_decoder(model.folder, name=model.name, device=device, adapter=adapter)
+
+    def _adapter(self, name: str, sha256: str) -> Adapter | None:
+        wanted = self._settings.decoder_adapter
+        if wanted == "none":
+            return None
+        if wanted == "shipped":
+            return shipped_adapter(sha256)
+        adapter = read_adapter(Path(wanted).expanduser())
+        if adapter.base_sha256 != sha256:
+            raise UnsupportedError(
+                f"the adapter {adapter.name} was trained on {adapter.base}, whose weights are not those of {name}; "
+                "set decoder_adapter to shipped or none"
+            )
+        return adapter
+
+    def _load_judge(self) -> CachedJudge:
+        if self._settings.verifier == "overlap":
+            return CachedJudge(OverlapJudge())
+        from rag.verify.judge import load_judge
+
+        return CachedJudge(load_judge(self._models.resolve(_VERIFIER_BASE).folder, self._probe()))
+
+    def _probe(self) -> Device:
+        if self._device is None:
+            from llm.device import probe_device
+
+            settings = self._settings
+            self._device = probe_device(settings.device, settings.dtype, settings.threads)
+        return self._device
+
+
+def _make(parts: Parts, pending: Pending[T], build: Callable[[], T]) -> None:
+    """Make a value unless the service is stopping."""
+    if parts.stopping.is_set():
+        pending.give_up(_STOPPING)
+    else:
+        pending.make(build)
