@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from rag.evaluation.report import case_data, charts, plots, rows, tables, words
+from rag.evaluation.report import case_data, charts, plots, rows, tables, why, words
 
 _SCRIPTS = ("text.js", "card.js", "cases.js", "cost.js")
 
@@ -41,12 +41,13 @@ def render_report(report: Mapping[str, Any], results: Iterable[Mapping[str, Any]
         forests=[(comparison, rows.forest(comparison)) for comparison in report["comparisons"]],
         tables=rows.transition_tables(report),
         figure_rows=tables.figure_rows(report),
-        cause_rows=tables.cause_rows(report),
+        obedience_rows=why.obedience_rows(report),
+        cause_rows=why.cause_rows(report),
         slice_rows=tables.slice_rows(report),
         rates=charts.rates_chart(report),
         risk=charts.risk_chart(report),
         reliability=charts.reliability_chart(report["judge"]),
-        waterfall=charts.waterfall(report),
+        waterfalls=why.waterfalls(report),
         cost=charts.cost_chart(report),
         settings=tables.setting_rows(report),
         filters=tables.filter_options(report),

@@ -104,7 +104,7 @@ function quoteParts(quote) {
   const page = placeWords(quote);
   const name = quote.document_name ? isolated(quote.document_name) : quote.document_id ? "deleted document" : "the case’s own gold passage";
   const address = addressOf(quote);
-  const shown = address ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, name, page ? `, ${page}` : "") : null;
+  const shown = address ? element("a", { href: address, target: SANDBOXED ? "" : "_blank", rel: "noopener noreferrer" }, name, page ? `, ${page}` : "") : null;
   const passage = quote.passage_id === undefined ? "" : ` (passage ${quote.passage_id})`;
   return [text, element("p", { className: "place" }, "— ", ...(shown ? [shown] : [name, page ? `, ${page}` : ""]), passage)];
 }

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 
 from rag.evaluation.report import words
 from rag.evaluation.report.plots import Axis, Bin, Series, cursor, lines, reliability, scatter
-from rag.evaluation.report.strips import step
 
 MOST_POINTS = 240  # of a curve: more could not be told apart on a screen
 Row = dict[str, Any]
@@ -79,70 +77,6 @@ def reliability_chart(judge: Mapping[str, Any]) -> Markup | None:
         return None
     said = f"{len(bins)} bins; calibration error {words.number(judge['ece'], 3)}; the table has the numbers."
     return reliability(bins, "Reliability of the judge's scores", said, "reliability")
-
-
-def waterfall(report: Mapping[str, Any]) -> Row | None:
-    """Correct answers from closed book over grounded to the oracle passage, over cases where all are scored.
-
-    A step is what a system gets right and the one before it does not, then what it loses. None with fewer than two of
-    the three modes.
-    """
-    order = ("closed_book", "grounded", "oracle")
-    stages = [
-        next(
-            ((index, system["name"]) for index, system in enumerate(report["systems"]) if system["mode"] == mode), None
-        )
-        for mode in order
-    ]
-    kept = [stage for stage in stages if stage is not None]
-    if len(kept) < 2:
-        return None
-    right = _right(report["case_rows"], [name for _, name in kept])
-    n = len(right)
-    if n == 0:
-        return None
-    rows: list[Row] = []
-    totals = [sum(row[place] for row in right) for place in range(len(kept))]
-    rows.append(_level(kept[0], totals[0], n))
-    for place, (_, after) in enumerate(pairwise(kept)):
-        gained = sum(row[place + 1] and not row[place] for row in right)
-        lost = sum(row[place] and not row[place + 1] for row in right)
-        base = totals[place]
-        rows.append(_change("gained", after[1], base, gained, n))
-        rows.append(_change("lost", after[1], base + gained, -lost, n))
-        rows.append(_level(after, totals[place + 1], n))
-    return {"n": n, "rows": rows, "missing": n - totals[-1]}
-
-
-def _right(case_rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[bool]]:
-    found = []
-    for case in case_rows:
-        outcomes = {answer["system"]: answer["outcome"] for answer in case["answers"]}
-        if case["answerable"] and all(outcomes.get(name) is not None for name in names):
-            found.append([outcomes[name] == "correct" for name in names])
-    return found
-
-
-def _level(stage: tuple[int, str], total: int, n: int) -> Row:
-    said = f"{stage[1]}: {total} of {n} correct"
-    return {
-        "kind": "level",
-        "index": stage[0],
-        "name": stage[1],
-        "n": total,
-        "share": total / n,
-        "svg": step(0, total / n, f"s{stage[0] % 6}", said),
-    }
-
-
-def _change(what: str, name: str, base: int, change: int, n: int) -> Row:
-    svg = step(
-        base / n,
-        (base + change) / n,
-        "good" if what == "gained" else "bad",
-        f"{what} with {name}: {abs(change)} of {n}",
-    )
-    return {"kind": what, "name": name, "n": change, "svg": svg}
 
 
 def cost_chart(report: Mapping[str, Any]) -> Row | None:

@@ -1,4 +1,4 @@
-"""Rows that are read: the figures' table, causes, worst slices, settings, and the choices of the filters."""
+"""Rows that are read: the figures' table, worst slices, settings, and the choices of the filters."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from typing import Any
 from rag.evaluation.figures import FIGURES
 from rag.evaluation.report import words
 from rag.evaluation.report.case_data import groups
-from rag.evaluation.report.strips import step
 
 Row = dict[str, Any]
 MOST_DOCUMENTS = 500  # in the choice of documents; the others are found by the text filter
@@ -25,26 +24,6 @@ def figure_rows(report: Mapping[str, Any]) -> list[Row]:
         }
         for name in names
     ]
-
-
-def cause_rows(report: Mapping[str, Any]) -> list[Row]:
-    """What lay behind the wrong and hallucinated answers of each system that was traced."""
-    rows = []
-    for index, system in enumerate(report["systems"]):
-        total = sum(system["causes"].values())
-        found = sorted(((n, cause) for cause, n in system["causes"].items() if n), key=lambda pair: (-pair[0], pair[1]))
-        if total:
-            causes = [
-                {
-                    "key": key,
-                    "name": words.CAUSES.get(key, words.name_of(key)),
-                    "n": n,
-                    "svg": step(0, n / total, "plain", f"{n} of {total}"),
-                }
-                for n, key in found
-            ]
-            rows.append({"index": index, "name": system["name"], "n": total, "causes": causes})
-    return rows
 
 
 def slice_rows(report: Mapping[str, Any]) -> list[Row]:

@@ -40,8 +40,11 @@ function placeWords(quote) {
   return quote.last_page && quote.last_page !== quote.first_page ? `pages ${quote.first_page}–${quote.last_page}` : `page ${quote.first_page}`;
 }
 
-// Where the service itself serves this page, documents have addresses; in a file on its own they have only names.
-const SERVICE = location.protocol.startsWith("http") ? /^(.*\/v1\/)comparisons\//.exec(location.pathname) : null;
+// Where the service itself serves this page, documents have addresses; in a file on its own, or in a frame that may
+// open nothing, they have only names.
+const SANDBOXED = window.origin === "null";
+const SERVED = location.protocol.startsWith("http") && !(SANDBOXED && window !== window.top);
+const SERVICE = SERVED ? /^(.*\/v1\/)comparisons\//.exec(location.pathname) : null;
 
 function addressOf(quote) {
   if (!SERVICE || !quote.document_id) return null;

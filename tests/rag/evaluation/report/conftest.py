@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from rag.evaluation.cause import Probe, Rerun, Swapped, waterfall_json, waterfalls
+from rag.evaluation.obedience import count_obedience
 from rag.evaluation.report_json import build_report
 from rag.evaluation.types import (
     Case,
@@ -118,9 +120,9 @@ def make_record(n: int) -> RunRecord:
             created_at="2025-03-01T12:30:00Z",
             cases_sha256="ab" * 32,
             systems=(
-                System(name=NAMES[0], mode="closed_book"),
+                System(name=NAMES[0], mode="closed_book", model=HOSTILE),
                 System(name=NAMES[1], mode="grounded", model=HOSTILE),
-                System(name=NAMES[2], mode="oracle"),
+                System(name=NAMES[2], mode="oracle", model=HOSTILE),
                 System(name=NAMES[3], answers=answers),
             ),
             verifier=VerifierInfo(name="overlap", version="1", threshold=0.5, measured_on="sixty labels"),
@@ -148,7 +150,19 @@ def make_record(n: int) -> RunRecord:
 @pytest.fixture(scope="session")
 def report_of() -> Callable[[int], dict[str, Any]]:
     """The report of a run with so many cases."""
-    return lambda n: build_report(make_record(n), n_resamples=40)
+
+    def report_of(n: int) -> dict[str, Any]:
+        record = make_record(n)
+        swapped = Swapped(text="4 litres", reference="3 litres", stand_in="4 litres", obeyed="evidence")
+        again = Rerun(text="3 litres", abstained=False, outcome="correct")
+        probes = [Probe(case_id=f"q{place:04d}", system=NAMES[1], oracle=again, swapped=swapped) for place in range(9)]
+        return {
+            **build_report(record, n_resamples=40),
+            "waterfalls": [waterfall_json(fall) for fall in waterfalls(record, probes)],
+            "obedience": {NAMES[1]: count_obedience(probes)},
+        }
+
+    return report_of
 
 
 @pytest.fixture(scope="session")

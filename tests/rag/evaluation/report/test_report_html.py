@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rag.evaluation.report.case_data import script_data
-from rag.evaluation.report.charts import waterfall
+from rag.evaluation.report.why import waterfalls
 from rag.evaluation.report_html import render_report
 from rag.evaluation.report_json import build_report
 from rag.evaluation.types import Manifest, RunRecord, System
@@ -186,8 +186,8 @@ def test_plots_have_a_name_a_description_and_only_finite_places(html: str, page:
 
 
 def test_the_waterfall_adds_up(report: dict[str, Any]) -> None:
-    steps = waterfall(report)
-    assert steps is not None
+    (steps,) = waterfalls(report)
+    assert steps["recovered"] is None  # an oracle system says more than wrong answers asked again
     kinds = [row["kind"] for row in steps["rows"]]
     assert kinds == ["level", "gained", "lost", "level", "gained", "lost", "level"]
     counts = [row["n"] for row in steps["rows"]]
@@ -200,6 +200,22 @@ def test_the_waterfall_adds_up(report: dict[str, Any]) -> None:
         if case["answerable"] and case["case_id"] != "q0001"
     ]
     assert counts[0] == sum(right)
+
+
+def test_wrong_answers_asked_again_stand_in_for_an_oracle_system(report: dict[str, Any]) -> None:
+    without = copy.deepcopy(report)
+    without["systems"] = [system for system in without["systems"] if system["mode"] != "oracle"]
+    without["comparisons"] = [one for one in without["comparisons"] if one["system"] != "oracle"]
+    (steps,) = waterfalls(without)
+    assert [row["kind"] for row in steps["rows"]] == ["level", "gained", "lost", "level"]
+    recovered = steps["recovered"]
+    said = f"{recovered['numerator']:.0f} of {recovered['denominator']} wrong answers of <bdi>grounded &lt;b&gt;</bdi>"
+    assert 0 < recovered["numerator"] <= 9 and said in render_report(without)
+
+
+def test_obedience_is_drawn_where_it_was_asked_for(html: str, report: dict[str, Any]) -> None:
+    assert "9 follows the evidence" in html
+    assert "Does it follow the evidence?" not in render_report({**report, "obedience": {}})
 
 
 def test_a_judge_who_is_too_weak_is_said_to_be_at_the_top_and_in_its_section(html: str, report: dict[str, Any]) -> None:
