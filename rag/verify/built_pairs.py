@@ -33,9 +33,20 @@ _NEGATED = re.compile(
 _ASIDE = re.compile(r"\s*\([^()]{1,80}\)|, (?:which|who|where|when)\b[^,.;]{3,80}(?=,)")
 _WH = re.compile(r"\b(who|whom|whose|when|where|why|how many|how much|how|what year|what|which)\b", re.IGNORECASE)
 _ONE_ANSWER = frozenset(("year", "number", "date", "who_name_short", "who_name_long"))
+_FACTS = (
+    re.compile(r",\s[^,.;()]{8,90}(?=[,;])"),
+    re.compile(r",\s(?!and\b)[^,.;()]{8,90}(?=\.$)"),
+    re.compile(
+        r"\s(?:in|on|at|by|from|for|with|during|to|of|since|until|after|before|between)\s(?:(?:the|a|an|early|late|about)\s)?"
+        r"(?:[A-Z][\w'’-]*|\d[\d,.]*)(?:\s(?:of|and|the|[A-Z][\w'’-]*|\d+))*(?=[\s,.;])(?<!\sof)(?<!\sand)(?<!\sthe)"
+    ),
+    re.compile(r",?\sand\s[^,.;()]{8,90}(?=[,.;])"),
+)
+_OPENING = re.compile(r"^((?:In|On|At|During|After|Before|Since|By|From|As of)\s[^,]{3,40}),\s(.{20,})$", re.DOTALL)
+_FILLERS = re.compile(r"\b(?:also|however,|however|then|very|often|usually|generally|largely|mainly|famously) ", re.I)
 _RECIPES = (  # (recipe, weight)
-    ("right", 34),
-    ("swapped", 22),
+    ("right", 30),
+    ("swapped", 20),
     ("other_question", 5),
     ("foreign", 10),
     ("without_sentence", 7),
@@ -44,9 +55,12 @@ _RECIPES = (  # (recipe, weight)
     ("sentence_swapped", 6),
     ("negated", 4),
     ("roles", 4),
-    ("both", 6),
+    ("both", 9),
     ("half_wrong", 6),
-    ("half_missing", 6),
+    ("half_missing", 9),
+    ("shorter", 16),
+    ("longer", 16),
+    ("longer_wrong", 5),
 )
 
 
@@ -208,6 +222,50 @@ class PairBuilder:
             return None
         return self._pair("half_missing", " ".join(rest), claim, UNSUPPORTED)
 
+    def _shorter(self, place: _Place) -> TrainingPair | None:
+        """A sentence less one of its facts follows from the sentence."""
+        said = place.sentences[place.sentence]
+        cut = without_fact(said, self._rng)
+        if cut is None:
+            return None
+        return self._pair("shorter", self._around(place, said), reordered(cut[0], self._rng), SUPPORTED)
+
+    def _longer(self, place: _Place) -> TrainingPair | None:
+        """The whole sentence does not follow from what is left of it without one of its facts."""
+        said = place.sentences[place.sentence]
+        cut = without_fact(said, self._rng)
+        if cut is None:
+            return None
+        evidence = self._around(place, cut[0])
+        if not set(content_words(cut[1])) - set(content_words(evidence)):
+            return None
+        return self._pair("longer", evidence, reordered(said, self._rng), UNSUPPORTED)
+
+    def _longer_wrong(self, place: _Place) -> TrainingPair | None:
+        """A sentence without one of its facts, and with another number or two names exchanged."""
+        cut = without_fact(place.sentences[place.sentence], self._rng)
+        if cut is None:
+            return None
+        wrong = changed_number(cut[0], self._rng) or swap_names(cut[0], self._rng)
+        if wrong is None:
+            return None
+        evidence = self._around(place, place.sentences[place.sentence])
+        return self._pair("longer_wrong", evidence, reordered(wrong, self._rng), NOT_SUPPORTED)
+
+    def _around(self, place: _Place, said: str) -> str:
+        """`said` in the place of the answering sentence: alone, between its neighbours, or among other sentences."""
+        before = list(place.sentences[max(0, place.sentence - 1) : place.sentence])
+        after = list(place.sentences[place.sentence + 1 : place.sentence + 2])
+        chance = self._rng.random()
+        if chance < 0.3:
+            return said
+        if chance < 0.75:
+            return " ".join([*before, said, *after])
+        indexes = self._in_article[self._paragraphs[place.paragraph].title]
+        extra = _cut(self._paragraphs[self._rng.choice(indexes)].text)
+        extra = [text for text in extra if text != place.sentences[place.sentence]][:2]
+        return " ".join([*extra, said] if chance < 0.88 else [said, *extra])
+
     def _pair(self, recipe: str, evidence: str, claim: str, label: int) -> TrainingPair | None:
         """The pair, where something is left to read."""
         if len(evidence) < 20 or len(content_words(claim)) < 2:
@@ -339,6 +397,32 @@ def swap_names(text: str, rng: random.Random) -> str | None:
         return None
     a, b = rng.choice(pairs)
     return text[: a.start()] + b.group() + text[a.end() : b.start()] + a.group() + text[b.end() :]
+
+
+def without_fact(sentence: str, rng: random.Random) -> tuple[str, str] | None:
+    """`sentence` less one of the things it says, and that thing; None where nothing can be taken out.
+
+    What is taken out is a stretch between commas, a phrase of a preposition with a name or a number, or what follows
+    an "and"; each leaves at least five words.
+    """
+    found = [match for pattern in _FACTS for match in pattern.finditer(sentence) if content_words(match.group())]
+    found = [match for match in found if len(sentence.split()) - len(match.group().split()) >= 5]
+    if not found:
+        return None
+    cut = rng.choice(found)
+    rest = f"{sentence[: cut.start()]}{sentence[cut.end() :]}"
+    return " ".join(rest.replace(" .", ".").replace(" ,", ",").split()), cut.group()
+
+
+def reordered(sentence: str, rng: random.Random) -> str:
+    """`sentence` with an opening phrase at its end, or without filling words: the same statement, less of a copy."""
+    if rng.random() < 0.5:
+        sentence = _FILLERS.sub("", sentence)
+    opening = _OPENING.match(sentence)
+    if opening is not None and rng.random() < 0.6:
+        phrase, rest = opening.groups()
+        sentence = f"{rest[0].upper()}{rest[1:].rstrip('. ')} {phrase[0].lower()}{phrase[1:]}."
+    return sentence
 
 
 def answer_kind(question: str, answer: str) -> str:

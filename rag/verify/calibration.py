@@ -53,7 +53,7 @@ def fit_logistic(
     Raises:
         InvalidInputError: one label is missing.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     if not 0 < labels.mean() < 1:
         raise InvalidInputError("Both outcomes must be among the examples.")
@@ -79,7 +79,7 @@ def fit_logistic(
 
 def fit_temperature(log_odds: Array, labels: Array) -> float:
     """The number by which log-odds are divided to be most likely (Guo et al., ICML 2017), within 0.25 and 4."""
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
     def loss(log_temperature: float) -> float:
         scaled = log_odds / np.exp(log_temperature)

@@ -21,8 +21,8 @@ _EDGE = " \t\r\n\"'“”„‚‘’«»‹›*_`"
 _ASKS = re.compile(r"[?？؟][\s\"'”’»)\]*_]*$")
 _COURTESY = re.compile(
     r"(?:thanks?|thank you|you(?:'re| are) welcome|i hope|hope this|let me know|feel free|please (?:let|feel)"
-    r"|best regards|kind regards|sincerely|(?:that(?:'s| is) a )?(?:great|good) question|danke|gern(?:e)? geschehen|viele grüße"
-    r"|if you have (?:any|more|further))\b",
+    r"|best regards|kind regards|sincerely|(?:that(?:'s| is) a )?(?:great|good) question|danke"
+    r"|gern(?:e)? geschehen|viele grüße|if you have (?:any|more|further))\b",
     re.IGNORECASE,
 )
 _OPENER = re.compile(

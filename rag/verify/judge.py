@@ -25,7 +25,7 @@ from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
 _MAX_PARTS = 8  # of one claim; of more, those with the fewest words in the evidence are read
-_VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
+VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
 _DIGITS = 4  # of a score: batches of other sizes may differ further back
 
 
@@ -83,7 +83,7 @@ class ClaimJudge:
         threshold = parameters.info.threshold
         score = _sigmoid((float(read.values @ self._support) + parameters.support_bias) / parameters.temperature)
         if parameters.veto and reading.lexical.comparison.missing_numbers:
-            score = min(score, threshold * _VETOED)
+            score = min(score, threshold * VETOED)
         score = round(score, _DIGITS)
         label: VerdictLabel = "supported"
         window = reading.windows[read.supports]

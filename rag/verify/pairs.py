@@ -143,6 +143,41 @@ def varied(pairs: Sequence[TrainingPair], rng: random.Random, *, repeat_contradi
     return result
 
 
+def joined(pairs: Sequence[TrainingPair], rng: random.Random) -> list[TrainingPair]:
+    """Claims of two facts, one a pair of labelled pairs: two of one evidence text, or of two that stand together.
+
+    Supported where both facts are and all their evidence is there. With one fact wrong the whole is not supported;
+    with the evidence of one fact missing it is unsupported, though most of its words are there.
+    """
+    by_evidence: dict[str, list[TrainingPair]] = {}
+    for pair in pairs:
+        by_evidence.setdefault(pair.evidence, []).append(pair)
+    result = []
+    supported = [pair for pair in pairs if pair.label == SUPPORTED]
+    for group in by_evidence.values():
+        if len(group) > 1:
+            first, second = rng.sample(group, 2)
+            label = max(first.label, second.label) if SUPPORTED in (first.label, second.label) else NOT_SUPPORTED
+            result.append(_both(first, second, first.evidence, label, rng))
+    for pair in supported:
+        other = supported[rng.randrange(len(supported))]
+        if other.evidence == pair.evidence or len(pair.evidence) + len(other.evidence) > 700:
+            continue
+        if rng.random() < 0.3:
+            evidence = " ".join(rng.sample((pair.evidence, other.evidence), 2))
+            result.append(_both(pair, other, evidence, SUPPORTED, rng))
+        elif rng.random() < 0.3:
+            result.append(_both(pair, other, pair.evidence, UNSUPPORTED, rng))
+    return result
+
+
+def _both(first: TrainingPair, second: TrainingPair, evidence: str, label: int, rng: random.Random) -> TrainingPair:
+    """One claim of two, in either order."""
+    one, other = rng.sample((first.claim, second.claim), 2)
+    claim = f"{one.rstrip('. ')}, and {other}" if rng.random() < 0.5 else f"{one} {other}"
+    return TrainingPair(evidence=evidence, claim=claim, label=label, source=f"{first.source}_joined")
+
+
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a gzipped JSONL file."""
     if not path.is_file():

@@ -19,7 +19,9 @@ LEXICAL_FEATURES = (
     "window_words",  # weight share of the claim's words in the best window of one place, 0..1
     "gathered_words",  # in the best window or the gathered sentences
     "evidence_words",  # in all evidence
-    "own_words",  # of the words that the question does not hold already, in the best window
+    "own_words",  # of the words that the question does not hold already, in the best window; 0 where it has none
+    "answered",  # the highest product of own_words and the question's words in one window; own_words without a question
+    "words_missing",  # summed weight of the words that no window holds, over that of a word never seen, at most 5
     "rarest_missing",  # weight of the weightiest word that no evidence holds, over that of a word never seen
     "pairs",  # share of pairs of neighbouring content words that stand side by side in the evidence
     "window_pairs",  # in the best window
@@ -41,6 +43,7 @@ MODEL_FEATURES = (
     "contradiction_max",  # the highest of all windows
 )
 FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
+_MOST_MISSING = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,13 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
     terms = content_words(wording.text)
     weights = sentences.weights(terms)
     asked = frozenset(content_words(wording.asked))
-    own = {term: weight for term, weight in weights.items() if term not in asked} or weights
+    said = frozenset(content_words(wording.own))
+    own = {term: weight for term, weight in weights.items() if term in said and term not in asked}
+    own = own or {term: weight for term, weight in weights.items() if term in said}
+    given = {term: weight for term, weight in weights.items() if term in asked}
+    read = frozenset(term for window in windows for term in window.terms)
+    answered = max(_share(window.terms, own) * (_share(window.terms, given) if given else 1.0) for window in windows)
+    unread = sum(weight for term, weight in weights.items() if term not in read) / sentences.heaviest
     placed = [window for window in windows if window.evidence is not None] or list(windows)
     shares = [_share(window.terms, weights) for window in placed]
     best = placed[int(np.argmax(shares))]
@@ -83,6 +92,8 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         max(_share(window.terms, weights) for window in windows),
         sum(weight for term, weight in weights.items() if sentences.holds(term)) / (sum(weights.values()) or 1.0),
         max(_share(window.terms, own) for window in windows),
+        answered,
+        min(unread, _MOST_MISSING),
         max(missing, default=0.0) / sentences.heaviest,
         _part(sum(pair in near for pair in pairs), len(pairs)),
         _part(sum(pair in beside for pair in pairs), len(pairs)),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rag.errors import InvalidInputError
 from rag.verify.built_pairs import PairBuilder
-from rag.verify.pairs import TrainingPair, only, part_of, read_labelled, read_paragraphs, varied
+from rag.verify.pairs import TrainingPair, joined, only, part_of, read_labelled, read_paragraphs, varied
 
 PAIRS_FILE = Path("verify_train", "pairs.jsonl.gz")
 PARAGRAPHS_FILE = Path("squad_train", "paragraphs.jsonl.gz")
@@ -59,7 +59,7 @@ def training_pairs(data: Path, settings: TrainSettings) -> list[TrainingPair]:
     if settings.n_labelled_passes:
         labelled = only(read_labelled(data / PAIRS_FILE), "train")
         for _ in range(settings.n_labelled_passes):
-            pairs += varied(labelled, rng)
+            pairs += varied(labelled, rng) + joined(labelled, rng)
     rng.shuffle(pairs)
     return pairs
 

@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, UNSUPPORTED
 
+_LENGTH_STEP = 16
 _POOL_BATCHES = 40  # batches of like lengths are made inside shuffled pools of so many
 
 
@@ -53,8 +54,21 @@ class MergedLabelLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> torch.Tensor:
         """The loss of one batch of (evidence, claim) texts."""
         tokens = self.model.preprocess(list(zip(*inputs, strict=True)), prompt=prompt, task=task)
-        logits = self.model(batch_to_device(tokens, self.model.device))["scores"]
+        logits = self.model(batch_to_device(_padded(tokens), self.model.device))["scores"]
         return merged_label_loss(logits, labels, self._smoothing)
+
+
+def _padded(tokens: dict[str, Any]) -> dict[str, Any]:
+    """The (B, T) tensors with T rounded up: for every new shape the CPU library compiles and keeps kernels.
+
+    Zeros are appended: in a BERT vocabulary 0 is [PAD], and the attention mask leaves the rest out.
+    """
+    found: dict[str, Any] = {}
+    for name, value in tokens.items():
+        if isinstance(value, torch.Tensor) and value.dim() == 2:
+            value = functional.pad(value, (0, -value.shape[1] % _LENGTH_STEP))
+        found[name] = value
+    return found
 
 
 class LikeLengthBatches(BatchSampler):  # type: ignore[misc]
