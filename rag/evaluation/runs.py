@@ -335,7 +335,7 @@ class _Run:
             )
         except (CancelledError, *_HOLD_ERRORS):
             raise
-        except (CiteboundError, LlmError) as error:
+        except Exception as error:  # a rerun explains; it must not end the run
             _log.warning("rerun_failed", system=system.name, mode=system.mode, error=type(error).__name__)
             return None
 
