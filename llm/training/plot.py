@@ -46,7 +46,7 @@ def loss_svg(rows: Sequence[Mapping[str, Any]], *, title: str) -> str:
     for tick in x_ticks:
         x, y = at((tick, y_ticks[0])).split(",")
         parts.append(f'<text x="{x}" y="{float(y) + 18:.1f}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">step; loss in nats a token</text>')
+    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">step; loss in nats</text>')
     for name, line in (("raw", points), ("mean", _running_mean(points))):
         parts.append(f'<polyline class="{name}" points="{" ".join(at(point) for point in line)}"/>')
     for point in held_out:
