@@ -20,6 +20,7 @@ from llm.types import Device
 if TYPE_CHECKING:
     from llm.sources import ModelStore
 
+_NAMES = ("base", "data")  # of files that are told apart by their SHA-256
 _BAR_SECONDS = 10.0  # between two states of the progress bar where nobody watches a terminal
 
 
@@ -75,7 +76,7 @@ class TrainingRun:
         account = out / "run.json"
         found = json.loads(account.read_text("utf-8")) if account.exists() else {}
         has_begun = "result" in found or (out / "checkpoint").exists()
-        if has_begun and {name: found.get(name) for name in self._about} != self._about:
+        if has_begun and any(found.get(name) != value for name, value in self._about.items() if name not in _NAMES):
             raise InvalidTrainingDataError(f"{out} holds another run; name another folder or remove it")
         if is_main and not has_begun:
             (out / "metrics.jsonl").unlink(missing_ok=True)
