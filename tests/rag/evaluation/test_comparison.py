@@ -1,4 +1,5 @@
 import dataclasses
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -238,3 +239,17 @@ def test_the_order_of_the_cases_changes_nothing(pairs, shuffler) -> None:
     shuffled = list(cases)
     shuffler.shuffle(shuffled)
     assert compare(shuffled, ("a", "b"), before, after, quick) == compare(cases, ("a", "b"), before, after, quick)
+
+
+def test_a_system_is_seldom_called_better_than_itself() -> None:
+    alarms = 0
+    for seed in range(20):
+        rng = random.Random(seed)
+        ease = [rng.random() for _ in range(12)]
+        both = [
+            run(*(rng.choices(["correct", "wrong"], [ease[n // 10], 1 - ease[n // 10]])[0] for n in range(120)))
+            for _ in range(2)
+        ]
+        view_of = decide([compare(cases_for(both[0], per_document=10), ("a", "b"), *both, QUICK)], judge_decides=True)
+        alarms += any(one.word in ("better", "worse") for one in view_of[0].differences)
+    assert alarms <= 2
