@@ -29,9 +29,16 @@ _TYPES = {
 # Scripts and styles from here alone, none inline; no frame may hold the page, no form may leave it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; frame-src 'self' blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+# The frame in which a report runs its own scripts: without an origin, a network, or a way to open anything.
+FRAME = "frame.html"
+FRAME_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+_FRAME_HEADERS = {**_HEADERS, "Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
 
 _DOCS_PAGE = """<!doctype html>
 <html lang="en">
@@ -80,7 +87,8 @@ def _serve(folder: Path, name: str) -> Response:
     path = _files(folder).get(name)
     if path is None:
         raise NotFoundError("there is no file of that name; the page is at /")
-    return Response(path.read_bytes(), headers={**_HEADERS, "Content-Type": _TYPES[path.suffix]})
+    headers = _FRAME_HEADERS if path == WEB_FOLDER / FRAME else _HEADERS
+    return Response(path.read_bytes(), headers={**headers, "Content-Type": _TYPES[path.suffix]})
 
 
 @router.get("/")

@@ -1,4 +1,6 @@
 // The one place that speaks to the service. Everything it returns is data and is shown as text.
+import { element, sentence } from "/static/element.js";
+
 let key = sessionStorage.getItem("citebound-key");
 let asking = null;
 
@@ -22,12 +24,21 @@ function askForKey() {
   });
 }
 
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw Object.assign(new Error("The service cannot be reached; see that it runs, then try again."), { unreachable: true });
+  }
+}
+
 export async function call(method, path, { body, signal } = {}) {
   for (;;) {
     const used = key;
     const headers = used ? { Authorization: `Bearer ${used}` } : {};
     if (typeof body === "string") headers["Content-Type"] = "application/json";
-    const response = await fetch(path, { method, body, headers, signal });
+    const response = await reach(path, { method, body, headers, signal });
     if (response.status === 401) {
       if (used === key) await (asking ??= askForKey()); // one dialog, however many requests wait for it
       continue;
@@ -35,13 +46,25 @@ export async function call(method, path, { body, signal } = {}) {
     if (response.ok) return response;
     let problem = {};
     try { problem = await response.json(); } catch { /* not JSON: the status line is all there is */ }
-    const error = new Error(problem.detail || problem.title || `The service answered ${response.status}.`);
-    error.problem = problem;
-    throw error;
+    const error = new Error(sentence(problem.detail || problem.title || `the service answered ${response.status}`));
+    throw Object.assign(error, { problem, status: response.status });
   }
 }
 
-export const getJson = async (path) => (await call("GET", path)).json();
+export const getJson = async (path, options) => (await call("GET", path, options)).json();
+export const postJson = async (path, value, options) => (await call("POST", path, { ...options, body: JSON.stringify(value) })).json();
+export const documentPath = (id, rest = "") => `/v1/documents/${encodeURIComponent(id)}${rest}`;
+
+export function offer(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = element("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+export const download = async (path, name) => offer(await (await call("GET", path)).blob(), name);
 
 // Server-sent events over fetch, so that the key travels in a header. `opened` runs before the first event is read.
 export async function* events(method, path, { opened = () => {}, ...options } = {}) {

@@ -1,108 +1,175 @@
-import { events } from "/static/api.js";
-import { countPoints, element, isolated } from "/static/element.js";
-import { collection } from "/static/library.js";
-import { openSource } from "/static/source.js";
+// The conversation: asking, following up, stopping, and finding it again after a reload.
+import { getJson } from "/static/api.js";
+import { collection, nDocuments, onChange } from "/static/collections.js";
+import { element, isolated } from "/static/element.js";
+import { remember, remembered } from "/static/store.js";
+import { Turn } from "/static/turn.js";
+import { chooseFiles } from "/static/upload.js";
 
-const GONE = "This answer was removed together with a document that it quoted.";
+const MAX_HISTORY = 4; // questions before this one that are sent along
+const MAX_KEPT = 30; // turns that are found again
 const form = document.getElementById("ask-form");
 const question = document.getElementById("question");
 const message = document.getElementById("ask-message");
-const answers = document.getElementById("answers");
+const thread = document.getElementById("thread");
+const note = document.getElementById("thread-note");
 const send = document.getElementById("send");
 const stop = document.getElementById("stop");
+const fresh = document.getElementById("new-conversation");
+let turns = [];
+let borrowed = false; // the answer of a link is shown, and the conversation waits
+let follows = null; // the turn that the next question follows
 let running = null;
+let restored = null;
 
-function place(item) {
-  const pages = item.page ? `, page ${item.page.start}${item.page.end > item.page.start ? `–${item.page.end}` : ""}` : "";
-  return `${isolated(item.document_name)}${pages}`;
+const modes = () => { const chosen = form.elements.mode.value; return chosen === "both" ? ["grounded", "closed_book"] : [chosen]; };
+const number = (id) => { const { value } = document.getElementById(id); return value === "" ? undefined : Number(value); };
+
+function furnish() {
+  document.getElementById("welcome").hidden = turns.length > 0 || nDocuments() > 0;
+  fresh.hidden = turns.length === 0;
+  const follow = document.getElementById("follow");
+  follow.hidden = follows === null;
+  document.getElementById("follow-text").textContent = follows ? `Follows “${isolated(follows.question)}”` : "";
+  question.placeholder = follows ? "Ask a follow-up" : "Ask a question";
 }
 
-function chip(citation) {
-  const button = element("button", { type: "button", className: "chip", textContent: citation.marker });
-  button.title = `${place(citation)}: “${isolated(citation.quote)}”`;
-  button.dataset.document = citation.document_id;
-  button.setAttribute("aria-label", `Source ${citation.marker}: ${place(citation)}`);
-  button.addEventListener("click", () => openSource(citation, place(citation), button));
-  return button;
+const followUp = (turn) => { follows = turn; furnish(); question.focus(); };
+
+function add(turn) {
+  turns.push(turn);
+  thread.append(turn.node);
 }
 
-// The text with each [n] replaced by a chip for each quote n of the sentence that it follows.
-function withChips({ text, citations }) {
-  const nodes = [];
-  let from = 0;
-  for (const found of text.matchAll(/\[(\d+)\]/g)) {
-    const at = countPoints(text.slice(0, found.index));
-    const own = citations.filter((item) => item.marker === Number(found[1]) && item.answer_span.end <= at);
-    if (!own.length) continue;
-    const nearest = Math.max(...own.map((item) => item.answer_span.end));
-    nodes.push(text.slice(from, found.index), ...own.filter((item) => item.answer_span.end === nearest).map(chip));
-    from = found.index + found[0].length;
-  }
-  return [...nodes, text.slice(from)];
+function save() {
+  if (!borrowed) remember("conversation", turns.map((turn) => turn.ids).filter((ids) => Object.keys(ids).length).slice(-MAX_KEPT));
 }
 
-function finish(card, answer) {
-  const text = card.querySelector(".text");
-  text.classList.remove("draft");
-  if (answer.text === null) { text.textContent = GONE; return; }
-  text.replaceChildren(...withChips(answer));
-  const model = answer.model ? `${answer.model.name} on ${answer.model.device}` : "no model was needed";
-  card.append(element("p", { className: "meta", textContent: `${model}, ${answer.timings.total_seconds.toFixed(1)} s` }));
-  if (!answer.retrieved.length) return;
-  const found = element("details", { open: answer.abstained }, element("summary", { textContent: `What was found (${answer.retrieved.length})` }));
-  for (const hit of answer.retrieved) {
-    const row = element("div", { className: "hit" },
-      element("strong", { textContent: `${hit.rank}. ${place(hit)}` }), element("p", { textContent: hit.text, dir: "auto" }));
-    row.dataset.document = hit.document_id;
-    found.append(row);
-  }
-  card.append(found);
+function history() {
+  if (!follows) return undefined;
+  const before = turns.slice(0, turns.indexOf(follows) + 1).filter((turn) => turn.main?.text).slice(-MAX_HISTORY);
+  return before.flatMap((turn) => [{ role: "user", content: turn.question }, { role: "assistant", content: turn.main.text }]);
 }
 
 async function ask() {
   const control = new AbortController();
-  const closedBook = document.getElementById("closed").checked;
-  const text = element("p", { className: "text draft", textContent: "…", dir: "auto" });
-  const card = element("article", {}, element("h3", { textContent: question.value, dir: "auto" }), text);
-  answers.prepend(card);
+  const asked = question.value.trim();
+  const sampling = { max_new_tokens: number("option-length"), temperature: number("option-temperature") };
+  const body = {
+    question: asked, collection: collection(), k: number("option-k"), history: history(),
+    policy: document.getElementById("option-strict").checked ? "strict" : "flag",
+    sampling: Object.values(sampling).some((value) => value !== undefined) ? sampling : undefined,
+  };
+  if (borrowed) { borrowed = false; note.hidden = true; }
+  const turn = new Turn(asked, modes(), { follow: followUp });
+  add(turn);
+  const goesOn = follows !== null || turns.length === 1;
+  follows = null;
+  question.value = "";
+  sessionStorage.removeItem("citebound-question");
+  grow();
+  furnish();
   running = control;
-  send.setAttribute("aria-disabled", "true"); // not `disabled`, which would take the focus away
+  send.hidden = true;
   stop.hidden = false;
-  message.textContent = closedBook ? "Writing …" : "Looking for passages …";
-  let draft = "";
-  let end = "The service broke off; ask again.";
+  turn.node.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  const ends = await Promise.all([...turn.panes.keys()].map((mode) => turn.run(mode, body, control.signal, (line) => { message.textContent = line; })));
+  message.textContent = ends.join(" ");
+  running = null;
+  const had = document.activeElement === stop;
+  send.hidden = false;
+  stop.hidden = true;
+  if (had) question.focus();
+  if (turn.main) {
+    window.history.replaceState(null, "", `#/ask/${encodeURIComponent(turn.main.answer_id)}`);
+    if (goesOn) follows = turn;
+  } else {
+    question.value ||= asked; // so that it can be asked again
+    grow();
+  }
+  save();
+  furnish();
+}
+
+async function read(ids) {
+  const found = await Promise.allSettled(Object.values(ids).map((id) => getJson(`/v1/answers/${encodeURIComponent(id)}`)));
+  const answers = found.filter((row) => row.status === "fulfilled").map((row) => row.value);
+  if (!answers.length) {
+    const failed = found.find((row) => row.status === "rejected");
+    throw failed?.reason ?? new Error("There is no such answer.");
+  }
+  const turn = new Turn(answers[0].question, answers.map((answer) => answer.mode), { follow: followUp });
+  for (const answer of answers) turn.show(answer.mode, answer);
+  return turn;
+}
+
+async function restore() {
+  const kept = remembered("conversation", []);
+  const found = await Promise.allSettled((Array.isArray(kept) ? kept : []).filter((ids) => ids && typeof ids === "object").map(read));
+  if (turns.length) return; // a question was asked meanwhile
+  clear();
+  for (const row of found) if (row.status === "fulfilled") add(row.value);
+  follows = turns.at(-1) ?? null;
+  furnish();
+}
+
+function clear() {
+  turns = [];
+  follows = null;
+  thread.replaceChildren();
+  note.hidden = true;
+  furnish();
+}
+
+async function showLinked(id) {
+  note.replaceChildren("Opening the answer …");
+  note.hidden = false;
   try {
-    const body = JSON.stringify({
-      question: question.value, collection: collection(), mode: closedBook ? "closed_book" : "grounded", stream: true,
-    });
-    for await (const event of events("POST", "/v1/ask", { body, signal: control.signal })) {
-      if (event.name === "retrieval" && !closedBook) message.textContent = "Reading them and writing …";
-      if (event.name === "token") text.textContent = draft += event.data.text;
-      if (event.name === "answer") { finish(card, event.data); end = "Answered."; }
-      if (event.name === "error") throw new Error(event.data.detail);
-    }
+    const turn = await read({ linked: id });
+    clear();
+    borrowed = true;
+    add(turn);
+    note.replaceChildren("This is one stored answer. ", element("a", { href: "#/ask", textContent: "Back to your conversation" }));
+    note.hidden = false;
   } catch (error) {
-    end = error.name === "AbortError" ? "Stopped." : error.message;
-  } finally {
-    if (text.classList.contains("draft")) { // no answer came: what stands there is unfinished, and says so
-      text.classList.remove("draft");
-      text.textContent = draft;
-      text.hidden = !draft;
-      card.append(element("p", { className: "meta", textContent: end }));
-    }
-    message.textContent = end;
-    running = null;
-    send.removeAttribute("aria-disabled");
-    if (document.activeElement === stop) question.focus();
-    stop.hidden = true;
+    note.replaceChildren(error.status === 404 ? "There is no answer under this address; it may have been deleted." : error.message);
+    note.hidden = false;
+  }
+  furnish();
+}
+
+export async function show([id]) {
+  restored ??= restore();
+  await restored;
+  if (running) return;
+  const own = turns.find((turn) => Object.values(turn.ids).includes(id));
+  if (own) {
+    if (own !== turns.at(-1)) own.node.scrollIntoView({ block: "start" });
+    return;
+  }
+  if (id) await showLinked(id);
+  else if (borrowed) {
+    borrowed = false;
+    clear();
+    await restore();
   }
 }
 
-// Nothing on the page quotes a document that was deleted.
-export function forget(documentId) {
-  const own = `[data-document="${CSS.escape(documentId)}"]`;
-  for (const quoted of answers.querySelectorAll(`.chip${own}`)) quoted.closest(".text")?.replaceChildren(GONE);
-  for (const hit of answers.querySelectorAll(`.hit${own}`)) hit.replaceChildren("Deleted.");
+// Nothing on the page quotes a document that was deleted: what is stored is read again, which says nothing of it.
+export async function forget(documentId) {
+  for (const turn of turns) {
+    for (const [mode, answer] of turn.answers) {
+      if (![...answer.retrieved, ...answer.citations].some((item) => item.document_id === documentId)) continue;
+      const pane = turn.panes.get(mode);
+      pane.replaceChildren(element("p", { className: "note", textContent: "Removed together with a document." }));
+      try { turn.show(mode, await getJson(`/v1/answers/${encodeURIComponent(answer.answer_id)}`)); } catch { /* it stays removed */ }
+    }
+  }
+}
+
+function grow() {
+  question.style.height = "auto";
+  question.style.height = `${Math.min(question.scrollHeight + 2, 200)}px`;
 }
 
 export function start() {
@@ -111,4 +178,21 @@ export function start() {
   question.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
   });
+  question.addEventListener("input", () => { grow(); sessionStorage.setItem("citebound-question", question.value); });
+  question.value = sessionStorage.getItem("citebound-question") ?? "";
+  grow();
+  document.getElementById("follow-off").addEventListener("click", () => { follows = null; furnish(); question.focus(); });
+  document.getElementById("welcome-add").addEventListener("click", chooseFiles);
+  fresh.addEventListener("click", () => {
+    running?.abort();
+    borrowed = false;
+    clear();
+    save();
+    window.history.replaceState(null, "", "#/ask");
+    question.focus();
+  });
+  const mode = remembered("mode", "grounded");
+  if (["grounded", "both", "closed_book"].includes(mode)) form.elements.mode.value = mode;
+  for (const radio of form.elements.mode) radio.addEventListener("change", () => remember("mode", form.elements.mode.value));
+  onChange(furnish);
 }

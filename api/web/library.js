@@ -1,178 +1,134 @@
-import { call, events, getJson } from "/static/api.js";
-import { element, isolated } from "/static/element.js";
+// The list of documents: found by name, sorted, paged by cursor, and kept up to date by the service's events.
+import { events, getJson } from "/static/api.js";
+import { collection, onChange, rereadSoon } from "/static/collections.js";
+import { count } from "/static/element.js";
+import { documentRow } from "/static/row.js";
+import { onArrival } from "/static/upload.js";
 
 const PAGE = 100;
 const list = document.getElementById("documents");
 const message = document.getElementById("library-message");
-const refused = document.getElementById("refused");
 const empty = document.getElementById("empty");
 const more = document.getElementById("more");
-const chooser = document.getElementById("collection");
+const find = document.getElementById("find");
+const filter = document.getElementById("show");
+const sort = document.getElementById("sort");
 const rows = new Map(); // document_id -> { row, at }
 let cursor = null;
+let total = 0;
+let asked = 0; // the newest question wins
+let loading = false;
 let forget = () => {};
 
-export const collection = () => chooser.value || "default";
+const tell = (text) => { message.textContent = text; };
+const hooks = { tell, gone };
+const plain = () => !find.value.trim() && !filter.value;
 
-const WORDS = {
-  queued: "waiting", parsing: "reading", embedding: "indexing", ready: "ready", failed: "failed", cancelled: "cancelled",
-};
-const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-
-function action(label, name, run) {
-  const button = element("button", { type: "button", className: "quiet", textContent: label });
-  button.setAttribute("aria-label", `${label} ${name}`);
-  button.addEventListener("click", async () => {
-    try { await run(); } catch (error) { message.textContent = error.message; }
-  });
-  return button;
+function counted() {
+  const line = document.getElementById("library-count");
+  line.textContent = total ? `${count(total, "document")}${plain() ? "" : " found"}` : "";
+  empty.hidden = rows.size > 0;
+  empty.textContent = plain() ? "Nothing here yet: add the documents that you want to ask about." : "No document matches.";
 }
 
-function rowOf(item) {
-  const facts = element("div", { className: "facts" },
-    element("span", { className: item.status, textContent: WORDS[item.status] ?? item.status }),
-    item.n_pages ? element("span", { textContent: count(item.n_pages, "page") }) : null,
-    item.status === "ready" ? element("span", { textContent: count(item.n_passages, "passage") }) : null);
-  const path = `/v1/documents/${encodeURIComponent(item.document_id)}`;
-  if (["failed", "cancelled"].includes(item.status)) facts.append(action("Retry", item.name, () => call("POST", `${path}/retry`)));
-  if (["queued", "parsing", "embedding"].includes(item.status)) facts.append(action("Cancel", item.name, () => call("POST", `${path}/cancel`)));
-  facts.append(action("Delete", item.name, () => remove(item, path)));
-  const row = element("li", {}, element("strong", { textContent: item.name, dir: "auto" }), facts);
-  if (["parsing", "embedding"].includes(item.status)) {
-    row.append(element("progress", { max: 1, value: item.progress, ariaLabel: `Progress of ${item.name}` }));
-  }
-  if (item.error) row.append(element("div", { className: "failed", textContent: item.error.message }));
-  for (const warning of item.receipt?.warnings ?? []) row.append(element("div", { className: "meta", textContent: warning }));
-  return row;
+function focusedLabel(row) {
+  const active = document.activeElement;
+  return row.contains(active) ? active.getAttribute("aria-label") ?? active.className : null;
 }
 
-function show(item, { atEnd = false } = {}) {
-  know(item.collection);
-  if (item.collection !== collection()) return;
+function put(item, { atEnd = false } = {}) {
   const old = rows.get(item.document_id);
   if (old && old.at > item.updated_at) return; // an event has overtaken it
-  const row = rowOf(item);
+  const row = documentRow(item, hooks, old?.row.querySelector(".row-head").getAttribute("aria-expanded") === "true");
   if (old) {
-    const label = old.row.contains(document.activeElement) ? document.activeElement.textContent : null;
+    const label = focusedLabel(old.row);
     old.row.replaceWith(row);
-    if (label) ([...row.querySelectorAll("button")].find((button) => button.textContent === label) ?? row.querySelector("button")).focus();
+    if (label) ([...row.querySelectorAll("button, a")].find((node) => (node.getAttribute("aria-label") ?? node.className) === label) ?? row.querySelector("button")).focus();
   } else if (atEnd) list.append(row);
   else list.prepend(row);
   rows.set(item.document_id, { row, at: item.updated_at });
-  empty.hidden = true;
 }
+
+// News of one document: shown where it belongs; what is not on this page of the list is only counted.
+function news(item) {
+  if (item.collection !== collection()) { rereadSoon(); return; }
+  const isNew = !rows.has(item.document_id);
+  if (isNew && !(plain() && sort.value === "-created_at")) { rereadSoon(); return; }
+  if (isNew && rows.size && cursor && item.created_at < oldestShown()) return;
+  if (isNew) { total += 1; rereadSoon(); }
+  put(item);
+  counted();
+}
+
+const oldestShown = () => list.lastElementChild?.dataset.created ?? "";
 
 function gone(documentId) {
   forget(documentId);
   const old = rows.get(documentId)?.row;
   if (!old) return;
   const next = (old.nextElementSibling ?? old.previousElementSibling)?.querySelector("button") ?? document.getElementById("choose");
-  if (old.contains(document.activeElement)) next.focus();
+  if (old.contains(document.activeElement) || document.activeElement === document.body) next.focus({ preventScroll: true });
   old.remove();
   rows.delete(documentId);
-  empty.hidden = rows.size > 0;
-}
-
-async function remove(item, path) {
-  if (!confirm(`Delete “${isolated(item.name)}” with everything that was made of it?`)) return;
-  const { deleted } = await (await call("DELETE", path)).json();
-  gone(item.document_id);
-  message.textContent =
-    `Deleted ${isolated(item.name)}: ${count(deleted.passages, "passage")}, ${count(deleted.vectors, "vector")}, ${count(deleted.files, "file")}.`;
-}
-
-async function upload(files) {
-  let taken = 0;
-  let already = 0;
-  refused.replaceChildren();
-  for (const file of files) {
-    const form = new FormData();
-    form.append("collection", collection());
-    form.append("file", file, file.name);
-    message.textContent = `Sending ${isolated(file.name)} …`;
-    try {
-      const [row] = (await (await call("POST", "/v1/documents", { body: form })).json()).data;
-      if (row.duplicate_of) already += 1;
-      else taken += 1;
-      show(await getJson(`/v1/documents/${encodeURIComponent(row.document_id)}`));
-    } catch (error) {
-      const reasons = (error.problem?.errors ?? []).map((row) => row.error?.message).filter(Boolean);
-      refused.append(element("li", { textContent: `${isolated(file.name)}: ${reasons.join(" ") || error.message}` }));
-    }
-  }
-  const n_refused = refused.children.length;
-  message.textContent = [
-    taken ? `Took in ${count(taken, "file")}.` : "",
-    already ? `${count(already, "file")} ${already === 1 ? "was" : "were"} here already.` : "",
-    n_refused ? `Refused ${count(n_refused, "file")}:` : "",
-  ].filter(Boolean).join(" ");
-}
-
-function know(name) {
-  if ([...chooser.options].every((option) => option.value !== name)) {
-    chooser.append(element("option", { textContent: name, value: name }));
-  }
+  total = Math.max(0, total - 1);
+  counted();
+  rereadSoon();
 }
 
 async function refresh({ next = false } = {}) {
-  const wanted = collection();
-  const query = new URLSearchParams({ collection: wanted, sort: "-created_at", limit: PAGE });
+  const mine = asked += 1;
+  const query = new URLSearchParams({ collection: collection(), sort: sort.value, limit: PAGE });
+  if (find.value.trim()) query.set("q", find.value.trim());
+  if (filter.value) query.set("status", filter.value);
   if (next) query.set("cursor", cursor);
   const page = await getJson(`/v1/documents?${query}`);
-  if (wanted !== collection()) return; // another was chosen meanwhile
+  if (mine !== asked) return;
   if (!next) { list.replaceChildren(); rows.clear(); }
-  for (const item of page.data) show(item, { atEnd: true });
+  for (const item of page.data) put(item, { atEnd: true });
+  for (const item of page.data) { const kept = rows.get(item.document_id); if (kept) kept.row.dataset.created = item.created_at; }
+  total = page.count;
   cursor = page.next_cursor;
   more.hidden = !cursor;
-  empty.hidden = rows.size > 0;
+  counted();
 }
 
-const telling = (run) => run().catch((error) => { message.textContent = error.message; });
+const telling = (run) => run().catch((error) => tell(error.message));
+
+async function loadMore() {
+  if (loading || !cursor) return;
+  loading = true;
+  await telling(() => refresh({ next: true }));
+  loading = false;
+}
 
 // Follows the news for as long as the page is open; what was missed is read again at each new start.
 async function listen() {
+  let lost = false;
   for (;;) {
     try {
-      for await (const event of events("GET", "/v1/events", { opened: refresh })) {
-        if (event.name === "document") show(event.data);
+      for await (const event of events("GET", "/v1/events", { opened: async () => { await refresh(); if (lost) tell("Connected again."); lost = false; } })) {
+        if (event.name === "document") news(event.data);
         if (event.name === "deleted") gone(event.data.document_id);
       }
     } catch (error) {
-      if (error.declined) return;
+      if (error.declined) { tell(error.message); return; }
+      if (error.unreachable && !lost) tell("The service cannot be reached. This page tries again by itself.");
     }
-    await new Promise((done) => setTimeout(done, 2000));
+    lost = true;
+    await new Promise((done) => { setTimeout(done, 2000); });
   }
 }
 
-async function open() {
-  const { data } = await getJson("/v1/collections");
-  const names = data.map((row) => row.name);
-  names.forEach(know);
-  const before = sessionStorage.getItem("citebound-collection");
-  if (names.includes(before)) chooser.value = before;
-  else if (names.length === 1) [chooser.value] = names;
-  await refresh();
-}
+export function show() {} // the list is kept up to date whether it is seen or not
 
-export async function start(told) {
+export function start(told) {
   ({ forget } = told);
-  const input = document.getElementById("files");
-  const drop = document.getElementById("drop");
-  document.getElementById("choose").addEventListener("click", () => input.click());
-  input.addEventListener("change", async () => { await upload([...input.files]); input.value = ""; });
-  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); upload([...event.dataTransfer.files]); });
-  more.addEventListener("click", () => telling(() => refresh({ next: true })));
-  chooser.addEventListener("change", () => {
-    sessionStorage.setItem("citebound-collection", collection());
-    telling(refresh);
-  });
-  try {
-    await open();
-  } catch (error) {
-    message.textContent = error.message;
-    if (error.declined) return;
-  }
+  onArrival((item) => { if (item.collection === collection()) news(item); });
+  let typing;
+  find.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => telling(refresh), 250); });
+  for (const field of [filter, sort]) field.addEventListener("change", () => telling(refresh));
+  more.addEventListener("click", loadMore);
+  new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) loadMore(); }, { rootMargin: "600px" }).observe(more);
+  onChange(({ chosen }) => { if (chosen) telling(refresh); });
   listen();
 }

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes.pages import POLICY, WEB_FOLDER
+from api.routes.pages import FRAME, FRAME_POLICY, POLICY, WEB_FOLDER
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -27,19 +27,24 @@ INLINE = r"""cssText|setAttribute\(["'](style|on)"""
 
 
 class Tags(HTMLParser):
-    """Every start tag with its attributes, the text in scripts and styles, and the ids."""
+    """Every start tag with its attributes, the text in scripts and styles, and the fields that stand in a label."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.inline: list[str] = []
+        self.in_label: set[str | None] = set()
         self._open = ""
+        self._label = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep the tag."""
         self.tags.append((tag, dict(attrs)))
         self._open = tag
+        self._label = self._label or tag == "label"
+        if self._label:
+            self.in_label.add(dict(attrs).get("id") or dict(attrs).get("name"))
 
     def handle_data(self, data: str) -> None:
         """Keep what a browser would run or apply."""
@@ -49,6 +54,7 @@ class Tags(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         """Text after it belongs to no script."""
         self._open = ""
+        self._label = self._label and tag != "label"
 
 
 def _read(name: str) -> str:
@@ -64,7 +70,9 @@ def page() -> Tags:
 def test_files_come_with_their_type_and_the_policy(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
-    assert answer.headers["content-security-policy"] == POLICY
+    is_frame = path == f"/static/{FRAME}"
+    assert answer.headers["content-security-policy"] == (FRAME_POLICY if is_frame else POLICY)
+    assert answer.headers["x-frame-options"] == ("SAMEORIGIN" if is_frame else "DENY")
     assert answer.headers["content-type"] == TYPES["." + path.rpartition(".")[2] if path != "/" else ".html"]
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -74,8 +82,18 @@ def test_the_policy_lets_nothing_in_but_the_services_own() -> None:
     assert rules["default-src"] == "'none'"
     assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
     assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert rules["frame-src"] == "'self' blob:"
     assert "unsafe" not in POLICY
     assert "http" not in POLICY
+
+
+def test_the_frame_of_a_report_has_no_origin_and_no_network() -> None:
+    rules = dict(rule.strip().partition(" ")[::2] for rule in FRAME_POLICY.split(";"))
+    assert rules["sandbox"] == "allow-scripts"
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert "connect-src" not in rules
+    assert "allow-same-origin" not in FRAME_POLICY
+    assert "http" not in FRAME_POLICY
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "../routes/pages.py", "..%2froutes%2fpages.py", "%2fetc%2fpasswd"])
@@ -94,7 +112,7 @@ def test_the_page_has_no_inline_script_or_style(page: Tags) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_names_an_address_outside(name: str) -> None:
     text = _read(name).replace(NAMESPACE, "")
-    assert re.findall(r"https?:|wss?:|[\"'(]//\w", text) == []
+    assert re.findall(r"\bhttps?:|\bwss?:|[\"'(]//\w", text) == []
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -102,6 +120,10 @@ def test_scripts_write_text_and_never_markup(name: str) -> None:
     text = _read(name)
     assert re.findall(UNSAFE, text) == []
     assert re.findall(INLINE, text) == []
+
+
+def test_the_first_load_is_small() -> None:
+    assert sum((WEB_FOLDER / name).stat().st_size for name in FILES) < 150 * 1024
 
 
 def test_what_the_page_loads_is_served(client: httpx.Client, page: Tags) -> None:
@@ -126,10 +148,10 @@ def test_every_id_that_the_scripts_or_labels_use_is_on_the_page(page: Tags) -> N
 
 
 def test_every_field_has_a_label_and_every_button_says_what_it_does(page: Tags) -> None:
-    labelled = {attrs.get("for") for tag, attrs in page.tags if tag == "label"} | {"files", "closed", "collection"}
+    labelled = {attrs.get("for") for tag, attrs in page.tags if tag == "label"} | page.in_label
     for tag, attrs in page.tags:
-        if tag in ("input", "textarea", "select"):  # of those above one is hidden, two stand inside their label
-            assert attrs.get("id") in labelled
+        if tag in ("input", "textarea", "select"):
+            assert (attrs.get("id") or attrs.get("name")) in labelled or attrs.get("aria-label")
         if tag == "button":
             assert attrs.get("type") in ("button", "submit")
     assert ("html", {"lang": "en"}) in page.tags
