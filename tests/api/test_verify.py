@@ -8,6 +8,7 @@ import pytest
 
 from api.schemas.verify import VerifyOut
 from api.serve import Running, running
+from rag.errors import InvalidInputError
 
 Upload = Callable[..., dict[str, Any]]
 MEMO = "Parents may take fourteen weeks of paid parental leave after the birth of a child."
@@ -226,3 +227,8 @@ class TestCommand:
         assert "--evidence" in run("--answer", "answer.txt").output
         assert "No such file" in run("--answer", "no.txt", "--evidence", "answer.txt").output
         assert "UTF-8" in run("--answer", "bad.bin", "--evidence", "answer.txt").output
+
+
+def test_a_risk_without_a_measured_threshold_is_refused_at_the_start(make_settings: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"risk 0\.123"), running(make_settings(target_risk=0.123)):
+        pass
