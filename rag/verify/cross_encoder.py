@@ -116,10 +116,10 @@ def load_cross_encoder(base_folder: Path, weights: "dict[str, torch.Tensor]", de
     from transformers import BertConfig, BertForSequenceClassification
 
     tokenizer = load_tokenizer(base_folder)
-    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
-    tokenizer.no_padding()
     settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
     config = BertConfig(**{**settings, "num_labels": 3})
+    tokenizer.enable_truncation(min(MAX_TOKENS, config.max_position_embeddings), strategy="longest_first")
+    tokenizer.no_padding()
     # The fused attention is slower than two batched products in bf16 on a CPU, and faster elsewhere.
     config._attn_implementation = "eager" if device.kind == "cpu" and device.dtype == "bf16" else "sdpa"
     model: Any = BertForSequenceClassification(config)

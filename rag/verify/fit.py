@@ -99,7 +99,7 @@ def as_claim(text: str) -> StatedClaim:
     return StatedClaim(text=said, start=0, end=len(said), question=question)
 
 
-def held_back_cases(data: Path, part: Part, *, n_labelled: int, n_built: int, seed: int) -> list[Case]:
+def held_back_cases(data: Path, part: Part, *, n_labelled: int | None, n_built: int, seed: int) -> list[Case]:
     """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise."""
     rng = random.Random(seed)
     labelled = only(read_labelled(data / PAIRS_FILE), part)

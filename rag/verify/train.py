@@ -30,6 +30,7 @@ class TrainSettings:
     seed: int = 0
     n_built: int = 16_000  # pairs built from SQuAD
     n_labelled_passes: int = 2  # over verify_train, each with its own variations
+    n_pairs: int | None = None  # of those, drawn at random; None: all
     batch_size: int = 32
     learning_rate: float = 1e-4  # at its peak
     warmup: float = 0.06  # share of the steps; linear decay after it
@@ -61,7 +62,7 @@ def training_pairs(data: Path, settings: TrainSettings) -> list[TrainingPair]:
         for _ in range(settings.n_labelled_passes):
             pairs += varied(labelled, rng) + joined(labelled, rng)
     rng.shuffle(pairs)
-    return pairs
+    return pairs[: settings.n_pairs]
 
 
 def train_verifier(

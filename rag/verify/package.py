@@ -1,0 +1,130 @@
+"""Makes of a trained cross-encoder what is shipped: quantized weights, word counts, fitted figures and a model card."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm.types import Device
+from rag.verify.cross_encoder import load_cross_encoder
+from rag.verify.fit import (
+    contradiction_f1,
+    count_words,
+    fit_parameters,
+    held_back_cases,
+    is_labelled,
+    measure,
+    read_cases,
+    take,
+)
+from rag.verify.pairs import part_of, read_paragraphs
+from rag.verify.shipped import (
+    Parameters,
+    read_weights,
+    read_words,
+    sha256_of_base,
+    write_parameters,
+    write_weights,
+    write_words,
+)
+from rag.verify.train import PARAGRAPHS_FILE
+
+CARD_FILE = "model_card.md"
+NAME = "citebound-verifier"
+VERSION = "1"
+_MEASURED_ON = "verify_train, held back by evidence text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How many held-back cases are read; None: all labelled ones."""
+
+    n_labelled: int | None = None
+    n_built: int = 2_000
+    seed: int = 0
+
+
+def make_package(
+    trained: Path, base_folder: Path, data: Path, out: Path, device: Device, *, commands: tuple[str, ...], held: Held
+) -> Parameters:
+    """Writes everything that `rag.verify.judge.load_judge` reads, and `model_card.md`, to `out`.
+
+    What is fitted and measured is the quantized model, read back from `out`, on `device`.
+
+    Args:
+        trained: the folder that `train_verifier` returned.
+        base_folder: the encoder that training started from.
+        data: the folder with verify_train/ and squad_train/.
+        out: created where missing; files in it are replaced.
+        device: where pairs are read.
+        commands: the command lines that trained it, for the card.
+        held: how many cases.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    write_weights(trained, base_folder, out)
+    paragraphs = read_paragraphs(data / PARAGRAPHS_FILE)
+    write_words(count_words(paragraph for paragraph in paragraphs if part_of(paragraph.title) == "train"), out)
+    counts = read_words(out)
+    model = load_cross_encoder(base_folder, read_weights(base_folder, out), device)
+    try:
+        calibration, test = (
+            read_cases(
+                held_back_cases(data, part, n_labelled=held.n_labelled, n_built=held.n_built, seed=held.seed),
+                model,
+                counts,
+            )
+            for part in ("calibration", "test")
+        )
+    finally:
+        model.close()
+    parameters = fit_parameters(calibration, name=NAME, version=VERSION, base_sha256=sha256_of_base(base_folder))
+    labelled = measure(take(test, is_labelled), parameters)
+    measured = {
+        "verify_train_test": labelled,
+        "built_test": measure(take(test, lambda source: not is_labelled(source)), parameters),
+        "contradicted_f1_built_test": round(
+            contradiction_f1(take(test, lambda source: not is_labelled(source)), parameters), 4
+        ),
+    }
+    parameters = dataclasses.replace(
+        parameters,
+        info=dataclasses.replace(
+            parameters.info,
+            balanced_accuracy=labelled["balanced_accuracy"],
+            ece=labelled["ece"],
+            brier=labelled["brier"],
+            measured_on=_MEASURED_ON,
+        ),
+        measured=measured,
+    )
+    write_parameters(parameters, out)
+    (out / CARD_FILE).write_text(_card(parameters, commands), encoding="utf-8")
+    return parameters
+
+
+def _card(parameters: Parameters, commands: tuple[str, ...]) -> str:
+    """The model card."""
+    info = parameters.info
+    return f"""# {info.name} {info.version}
+
+A cross-encoder over (evidence, claim) with three outcomes, supported, contradicted and unsupported, and the figures
+that make verdicts of its logits. See `docs/verifier.md` for how it is used and what it cannot do.
+
+- **Base**: all-MiniLM-L6-v2 (Apache-2.0), SHA-256 of `model.safetensors` {parameters.base_sha256}. Its weights are
+  not here: `verifier.safetensors` holds the differences that training made, int8 a row; word and position embeddings
+  are unchanged.
+- **Data**: FEVER and FoolMeTwice development sets (`verify_train`; Wikipedia text, CC BY-SA 3.0 and CC BY-SA) and
+  claims built from SQuAD 1.1 train (CC BY-SA 4.0). No example is contained in the files here; `words.json` counts the
+  paragraphs of SQuAD 1.1 train that hold each word.
+- **Licence**: Apache-2.0, as the base and this project.
+- **Commands**: {"; ".join(f"`{command}`" for command in commands)}
+- **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the
+  evidence text (articles for built pairs).
+- **Threshold**: {info.threshold} (the best balanced accuracy on the calibration part); temperature
+  {parameters.temperature}.
+
+## Measured
+```
+{json.dumps(parameters.measured, indent=1)}
+```
+"""

@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.verify.checks import compare, is_negated, names_of, quantities, reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("69,197 people", [69_197]),
+        ("sixty-nine thousand", [69_000]),
+        ("3.5 million", [3_500_000]),
+        ("3,5 km", [3.5]),
+        ("the 1970s", [1970]),
+        ("the 19th century", [19]),
+        ("12%", [12]),
+        ("twenty years", [20]),
+        ("no number", []),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, values: list[float]) -> None:
+    assert [one.value for one in quantities(text)] == values
+
+
+def test_the_same_number_in_other_notation_is_found() -> None:
+    assert compare("It cost 3.5 million.", "The price was 3,500,000 euros.").missing_numbers == ()
+    assert compare("Twelve ships sailed.", "A fleet of 12 ships sailed.").missing_numbers == ()
+
+
+def test_a_missing_number_is_named_for_people() -> None:
+    found = compare("The bridge opened in 1884.", "The bridge opened in 1883.")
+    assert found.missing_numbers == ("1884",)
+    assert reasons(found) == ("1884 is not in the evidence",)
+
+
+def test_units_tell_numbers_apart() -> None:
+    assert compare("It is 5 km long.", "It is 5 m long.").missing_numbers == ("5 km",)
+
+
+def test_what_the_question_says_is_not_looked_up() -> None:
+    assert compare("Roth", "Helene Roth won.", asked="Who won the race of 1912 in Bonn?").n_numbers == 0
+
+
+def test_names_are_found_by_any_of_their_words() -> None:
+    found = compare("The prize went to Ada Lovelace of London.", "Lovelace took it.")
+    assert found.n_names == 2
+    assert found.missing_names == ("London",)
+
+
+def test_the_first_word_of_a_sentence_is_no_name() -> None:
+    assert names_of("Bridges were built. Then Helene Roth came.") == ("Then Helene Roth",)
+
+
+@pytest.mark.parametrize("text", ["It is not open.", "It isn't open.", "Nobody came.", "Das ist nicht offen."])
+def test_negations(text: str) -> None:
+    assert is_negated(text)
+    assert compare("It is open.", text).negation_differs
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_any_text_can_be_compared(claim: str, evidence: str) -> None:
+    found = compare(claim, evidence)
+    assert len(found.missing_numbers) <= found.n_numbers
+    assert compare(claim, claim).missing_numbers == ()

@@ -1,0 +1,59 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.verify.windows import MAX_SENTENCES, N_WINDOWS, EvidenceSentences, WordCounts
+
+COUNTS = WordCounts()
+BRIDGE = "The bridge was opened in 1883. It was painted red. Cats sleep all day. Dogs bark at night."
+
+
+def test_the_window_with_the_claims_words_comes_first() -> None:
+    sentences = EvidenceSentences(["Nothing here.", BRIDGE], COUNTS)
+    first = sentences.best_windows(sentences.weights_of("The bridge was opened in 1883"))[0]
+    assert first.evidence == 1
+    assert first.span is not None
+    assert first.span.cut(BRIDGE) == "The bridge was opened in 1883."
+
+
+def test_sentences_of_several_places_are_also_read_together() -> None:
+    evidence = [BRIDGE, "The tower stands in Ulm."]
+    sentences = EvidenceSentences(evidence, COUNTS)
+    last = sentences.best_windows(sentences.weights_of("The bridge opened in 1883 and the tower stands in Ulm"))[-1]
+    assert last.evidence is None
+    assert last.text == "The bridge was opened in 1883. The tower stands in Ulm."
+
+
+def test_a_rare_word_weighs_more_than_a_frequent_one() -> None:
+    counts = WordCounts(n_texts=100, n_with={"bridg": 60, "ulm": 1})
+    sentences = EvidenceSentences(["The bridge is old. Cats sleep.", "Ulm is old."], counts)
+    assert sentences.best_windows(sentences.weights_of("the bridge of Ulm"))[0].text == "Ulm is old."
+
+
+def test_a_text_without_full_stops_is_read_in_pieces() -> None:
+    table = " ".join(f"word{number}" for number in range(1_000))
+    sentences = EvidenceSentences([table], COUNTS)
+    assert max(len(sentence.text.split()) for sentence in sentences.sentences) <= 60
+    assert " ".join(sentence.text for sentence in sentences.sentences) == table
+    assert "word777" in sentences.best_windows(sentences.weights_of("word777"))[0].text
+
+
+def test_markers_of_documents_are_not_read() -> None:
+    assert EvidenceSentences(["The bridge [2] is old."], COUNTS).sentences[0].text == "The bridge is old."
+
+
+def test_reading_all_means_every_run_of_up_to_three_sentences() -> None:
+    windows = EvidenceSentences([BRIDGE, "One more sentence."], COUNTS).all_windows()
+    assert len(windows) == 4 + 3 + 2 + 1
+
+
+@given(st.lists(st.text(alphabet="ab c.\n!?1é[]", max_size=60), max_size=4), st.text(alphabet="abc 1é", max_size=30))
+def test_windows_lie_in_their_evidence(evidence: list[str], claim: str) -> None:
+    sentences = EvidenceSentences(evidence, COUNTS)
+    windows = sentences.best_windows(sentences.weights_of(claim))
+    assert len(windows) <= N_WINDOWS
+    assert bool(windows) == bool(sentences.sentences)
+    for window in windows:
+        if window.evidence is not None:
+            assert window.span is not None
+            assert window.span.end <= len(evidence[window.evidence])
+            assert len(window.sentences) <= MAX_SENTENCES
