@@ -9,6 +9,7 @@ from markupsafe import Markup
 from rag.evaluation.report import words
 from rag.evaluation.report.plots import Axis, Bin, Series, cursor, lines, reliability, scatter
 
+LEAST_END = 0.1
 MOST_POINTS = 240  # of a curve: more could not be told apart on a screen
 Row = dict[str, Any]
 
@@ -98,7 +99,7 @@ def cost_chart(report: Mapping[str, Any]) -> Row | None:
     x = Axis(label="cost of a wrong answer, in right answers", low=min(costs), high=max(costs), as_share=False)
     y = Axis(
         label="(correct − cost × wrong) ÷ n",
-        low=-_round_up(-min(*values, 0.0)),
+        low=-_round_up(-min(values)) if min(values) < 0 else 0,
         high=_round_up(max(values)),
         as_share=False,
     )
@@ -152,8 +153,8 @@ def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float]
 
 
 def _round_up(value: float) -> float:
-    """The next round end of an axis that starts at 0."""
-    if value <= 0:
-        return 0.0
+    """The next round end of an axis that starts at 0; where every value is 0 it still has a length."""
+    if value <= LEAST_END:
+        return LEAST_END
     power = 10.0 ** math.floor(math.log10(value))
     return next(power * factor for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if power * factor >= value * 0.9999)

@@ -169,3 +169,9 @@ def report_of() -> Callable[[int], dict[str, Any]]:
 def report(report_of: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
     """The report of a run with sixty cases."""
     return report_of(60)
+
+
+@pytest.fixture(scope="session")
+def record() -> RunRecord:
+    """A run with ten cases."""
+    return make_record(10)

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from rag.evaluation.report.case_data import script_data
 from rag.evaluation.report.why import waterfalls
 from rag.evaluation.report_html import render_report
 from rag.evaluation.report_json import build_report
-from rag.evaluation.types import Manifest, RunRecord, System
+from rag.evaluation.types import CaseResult, Manifest, RunRecord, System
 
 SCRIPTS = sorted(entry.name for entry in files("rag.evaluation.report").iterdir() if entry.name.endswith(".js"))
 UNSAFE = (
@@ -263,6 +264,18 @@ def test_one_system_alone_and_without_answers() -> None:
     linked = {a["href"] for tag, a in page.tags if tag == "a"}
     assert {link[1:] for link in linked if link} <= ids
     assert "yesterday" in page.visible
+
+
+def test_systems_that_only_abstain_have_plots_with_a_height(record: RunRecord) -> None:
+    silent = tuple(
+        CaseResult(case_id=result.case_id, system=result.system, text="I do not know.", abstained=True, outcome=outcome)
+        for result in record.results
+        for case in record.cases
+        if case.case_id == result.case_id
+        for outcome in [("abstained" if case.answerable else "right_abstention")]
+    )
+    html = render_report(build_report(dataclasses.replace(record, results=silent), n_resamples=5))
+    assert "undefined" in html and not re.search(r"\b(nan|None)\b", Parsed(html).visible)
 
 
 def test_half_a_surrogate_pair_does_not_break_the_file(report: dict[str, Any]) -> None:
