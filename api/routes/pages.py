@@ -35,7 +35,7 @@ _HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
 # The frame in which a report runs its own scripts: without an origin, a network, or a way to open anything.
 FRAME = "frame.html"
 FRAME_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 _FRAME_HEADERS = {**_HEADERS, "Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
