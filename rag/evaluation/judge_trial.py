@@ -3,12 +3,16 @@
 Positive is what a judge must catch: a claim that is not supported. **Decidable** is what rests on a judge whose
 balanced accuracy is at least `MIN_BALANCED_ACCURACY`, at the lower end of its 95 % interval where labels are counted.
 Correcting a rate divides it, and its error, by (2 · balanced accuracy - 1): below 0.65 more than threefold.
+
+What counts is the trial on people's labels of the run itself, else the first that is shipped for the judge.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files
 
-from rag.evaluation.report_types import BinView, CorrectedView, JudgeView
+from rag.evaluation.records import read_trials
+from rag.evaluation.report_types import BinView, CorrectedView, JudgeView, TrialView
 from rag.evaluation.statistics import Interval, balanced_accuracy, rogan_gladen
 from rag.evaluation.types import CaseResult, Figure, JudgeTrial, ReliabilityBin
 from rag.types import VerdictLabel
@@ -17,6 +21,7 @@ from rag.verify.types import VerifierInfo
 MIN_BALANCED_ACCURACY = 0.65
 MIN_LABELS = 20  # of people in a run, of each class, before they are a trial of their own
 N_BINS = 10
+TRIALS_FILE = "judge_trials.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,17 @@ class LabelledJudgement:
     label: VerdictLabel  # people's
 
 
-def hold_trial(judgements: Sequence[LabelledJudgement], *, name: str, measured_on: str) -> JudgeTrial:
+def shipped_trials(info: VerifierInfo | None) -> tuple[JudgeTrial, ...]:
+    """The trials of a judge that `benchmarks/judge_trial.py` held and `judge_trials.json` keeps, the main one first."""
+    if info is None:
+        return ()
+    text = (files("rag.evaluation") / TRIALS_FILE).read_text(encoding="utf-8")
+    return tuple(one for one in read_trials(text) if (one.name, one.version) == (info.name, info.version))
+
+
+def hold_trial(
+    judgements: Sequence[LabelledJudgement], *, name: str, version: str = "", measured_on: str
+) -> JudgeTrial:
     """The judge's confusion counts and calibration on people's labels.
 
     Expected calibration error over ten bins of equal width (Naeini et al., AAAI 2015), Brier score (1950); None without
@@ -37,6 +52,7 @@ def hold_trial(judgements: Sequence[LabelledJudgement], *, name: str, measured_o
     Args:
         judgements: one a labelled claim.
         name: of the judge.
+        version: of the judge.
         measured_on: the labels, by name.
     """
     supported = [one.label == "supported" for one in judgements]
@@ -55,6 +71,7 @@ def hold_trial(judgements: Sequence[LabelledJudgement], *, name: str, measured_o
         brier = sum((one.score - truth) ** 2 for one, truth in zip(judgements, supported, strict=True)) / n
     return JudgeTrial(
         name=name,
+        version=version,
         measured_on=measured_on,
         caught=pairs.count((False, False)),
         passed_over=pairs.count((False, True)),
@@ -82,18 +99,22 @@ def trial_in_run(results: Sequence[CaseResult], info: VerifierInfo | None) -> Ju
     n_supported = sum(one.label == "supported" for one in judgements)
     if min(n_supported, len(judgements) - n_supported) < MIN_LABELS:
         return None
-    return hold_trial(
-        judgements, name=info.name, measured_on=f"{len(judgements)} claims of this run labelled by people"
-    )
+    labels = f"{len(judgements)} claims of this run labelled by people"
+    return hold_trial(judgements, name=info.name, version=info.version, measured_on=labels)
 
 
-def judge_view(info: VerifierInfo | None, trial: JudgeTrial | None) -> JudgeView:
+def judge_view(info: VerifierInfo | None, trial: JudgeTrial | None, others: Sequence[JudgeTrial] = ()) -> JudgeView:
     """What the report says of the judge.
 
     Args:
         info: the judge that read this run; None where only people did.
         trial: its trial; None falls back to what `info` says of its own, without interval.
+        others: on other labels, to be shown.
     """
+    return replace(_judge_view(info, trial), others=tuple(_other(one) for one in others))
+
+
+def _judge_view(info: VerifierInfo | None, trial: JudgeTrial | None) -> JudgeView:
     if info is None and trial is None:
         return _view(
             None, None, None, decidable=True, sentence="No claim was judged by machine: all verdicts are people's."
@@ -147,6 +168,19 @@ def correct_rate(figure: Figure, trial: JudgeTrial | None, *, effective_n: float
         low=interval.low,
         high=interval.high,
         note=f"corrected for the judge's errors on {trial.measured_on} (Rogan and Gladen); they may differ here",
+    )
+
+
+def _other(trial: JudgeTrial) -> TrialView:
+    interval = balanced_accuracy(trial.caught, trial.passed_over, trial.cleared, trial.accused)
+    return TrialView(
+        measured_on=trial.measured_on,
+        n_labels=trial.caught + trial.passed_over + trial.cleared + trial.accused,
+        balanced_accuracy=interval.value if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        ece=trial.ece,
+        brier=trial.brier,
     )
 
 

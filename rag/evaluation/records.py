@@ -1,18 +1,20 @@
 """Results, cases and manifests as JSON lines and back. What a line holds is checked when it is read."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import InvalidInputError
-from rag.evaluation.types import Case, CaseResult, Manifest, System
+from rag.evaluation.types import Case, CaseResult, JudgeTrial, Manifest, System
 
 _T = TypeVar("_T")
 _RESULT = TypeAdapter(CaseResult)
 _CASE = TypeAdapter(Case)
 _MANIFEST = TypeAdapter(Manifest)
 _SYSTEM = TypeAdapter(System)
+_TRIALS = TypeAdapter(tuple[JudgeTrial, ...])
 
 
 def result_line(result: CaseResult) -> str:
@@ -60,6 +62,20 @@ def read_manifest(text: str) -> Manifest:
         InvalidInputError: it was not written by this version.
     """
     return _read(_MANIFEST, text, "manifest")
+
+
+def trials_text(trials: Sequence[JudgeTrial]) -> str:
+    """The text of `judge_trials.json`."""
+    return json.dumps(_TRIALS.dump_python(tuple(trials), mode="json"), ensure_ascii=False, indent=1) + "\n"
+
+
+def read_trials(text: str) -> tuple[JudgeTrial, ...]:
+    """The inverse of `trials_text`.
+
+    Raises:
+        InvalidInputError: it was not written by this version.
+    """
+    return _read(_TRIALS, text, "list of trials")
 
 
 def _line(adapter: TypeAdapter[_T], value: _T) -> str:

@@ -17,7 +17,7 @@ from rag.evaluation.comparison import compare, transition
 from rag.evaluation.counts import answer_faithfulness
 from rag.evaluation.decisions import decide
 from rag.evaluation.differences import Settings
-from rag.evaluation.judge_trial import judge_view, trial_in_run
+from rag.evaluation.judge_trial import judge_view, shipped_trials, trial_in_run
 from rag.evaluation.records import manifest_json
 from rag.evaluation.report_types import (
     SCHEMA_VERSION,
@@ -120,8 +120,10 @@ def _report(record: RunRecord, settings: Settings) -> Report:
         if result.system in results and result.case_id in known:
             results[result.system][result.case_id] = result
     every = [result for answers in results.values() for result in answers.values()]
-    trial = manifest.judge_trial or trial_in_run(every, manifest.verifier)
-    judge = judge_view(manifest.verifier, trial)
+    own = manifest.judge_trial or trial_in_run(every, manifest.verifier)
+    trials = ((own,) if own else ()) + shipped_trials(manifest.verifier)
+    trial = trials[0] if trials else None
+    judge = judge_view(manifest.verifier, trial, trials[1:])
     systems = tuple(
         view_system(system, cases, results[system.name], settings=settings, trial=trial) for system in manifest.systems
     )

@@ -211,6 +211,19 @@ class BinView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialView:
+    """The same judge on other named labels."""
+
+    measured_on: str
+    n_labels: int
+    balanced_accuracy: float | None
+    low: float | None  # 95 %
+    high: float | None
+    ece: float | None
+    brier: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeView:
     """How well the verifier agrees with people, here and where it was measured."""
 
@@ -229,6 +242,7 @@ class JudgeView:
     bins: tuple[BinView, ...]
     decidable: bool
     sentence: str
+    others: tuple[TrialView, ...] = ()  # on other named labels; what is decidable does not rest on them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

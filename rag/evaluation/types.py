@@ -243,6 +243,7 @@ class JudgeTrial:
     """A judge against people's labels. Positive is what it must catch: a claim that is not supported."""
 
     name: str  # of the judge
+    version: str = ""
     measured_on: str  # the labels, by name
     caught: int  # not supported, and the judge says so
     passed_over: int  # not supported, and the judge says supported

@@ -1,8 +1,17 @@
 import pytest
 
-from rag.evaluation.judge_trial import LabelledJudgement, correct_rate, hold_trial, judge_view, trial_in_run
+from rag.evaluation.judge_trial import (
+    LabelledJudgement,
+    correct_rate,
+    hold_trial,
+    judge_view,
+    shipped_trials,
+    trial_in_run,
+)
+from rag.evaluation.records import read_trials, trials_text
 from rag.evaluation.types import CaseResult, Figure, ScoredClaim
 from rag.types import VerdictLabel
+from rag.verify.overlap_judge import OverlapJudge
 from rag.verify.types import VerifierInfo
 
 INFO = VerifierInfo(name="judge", version="1", threshold=0.5)
@@ -82,6 +91,22 @@ def test_people_in_the_run_are_a_trial_of_their_own() -> None:
     assert found.measured_on == "40 claims of this run labelled by people"
     assert trial_in_run(results[:19], INFO) is None
     assert trial_in_run(results, None) is None
+
+
+def test_trials_that_are_shipped_belong_to_one_judge() -> None:
+    info = OverlapJudge().info
+    main, *others = shipped_trials(info)
+    assert (main.name, main.version) == (info.name, info.version)
+    view = judge_view(info, main, others)
+    assert view.measured_on == main.measured_on and "WiCE" in main.measured_on
+    assert [one.measured_on for one in view.others] == [one.measured_on for one in others]
+    assert not view.decidable  # shared words are no judge
+    assert shipped_trials(INFO) == () == shipped_trials(None)
+
+
+def test_trials_come_back_as_they_were_written() -> None:
+    trials = (trial(80), hold_trial([], name="j", version="2", measured_on="m"))
+    assert read_trials(trials_text(trials)) == trials
 
 
 def test_a_rate_is_corrected_by_hand() -> None:
