@@ -167,6 +167,8 @@ def fit(args: argparse.Namespace) -> None:
     given = [row for row in rows if not row["abstained"] and row["signals"] is not None]
     right = np.array([float(row["outcome"] == "correct" and row["grounded"]) for row in given])
     values = [Signals(**row["signals"]).values() for row in given]
+    if len(given) < MIN_ANSWERS or not 0 < right.sum() < len(given):
+        raise SystemExit(f"{len(given)} answers, {int(right.sum())} of them right: collect more cases before fitting")
     names = [name for name in SIGNS if sum(name in value for value in values) >= 0.9 * len(values)]
     centres = {name: float(np.mean([value[name] for value in values if name in value])) for name in names}
     table = np.array([[value.get(name, centres[name]) for name in names] for value in values])
@@ -199,6 +201,8 @@ def cross_validated(table: np.ndarray, right: np.ndarray, groups: np.ndarray, na
     found = np.zeros(len(right))
     for group in np.unique(groups):
         outside = groups != group
+        if not 0 < right[outside].sum() < outside.sum():
+            raise SystemExit("all answers to the other articles are right, or none: collect more cases before fitting")
         model = fit_logistic(table[outside], right[outside], [SIGNS[name] for name in names])
         found[~outside] = sigmoid(model.log_odds(table[~outside]))
     return found
