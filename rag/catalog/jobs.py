@@ -81,11 +81,15 @@ class Jobs:
     ) -> Job | None:
         """Take the oldest queued job of a kind; None where nothing waits. No two callers get the same.
 
-        The job `first` goes before all others; those of `without` are left alone.
-
-        A power cut may undo it, and the job is queued again; a crash counts as an attempt.
+        The job `first` goes before all others; those of `without` are left alone. A power cut may undo it, and the job
+        is queued again; a crash counts as an attempt.
         """
-        query = select(JobRow).where(JobRow.status == "queued", JobRow.kind == kind).order_by(JobRow.number).limit(1)
+        query = select(JobRow).where(JobRow.status == "queued", JobRow.kind == kind).limit(1)
+        if without:
+            query = query.where(JobRow.job_id.not_in(without))
+        if first is not None:
+            query = query.order_by((JobRow.job_id == first).desc())
+        query = query.order_by(JobRow.number)
         with self._database.read() as session:
             if session.scalar(query.with_only_columns(JobRow.number)) is None:
                 return None
