@@ -57,15 +57,16 @@ def write_lines(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> pathli
 def compare(
     folder: pathlib.Path, name: str, cases: pathlib.Path, systems: Mapping[str, pathlib.Path]
 ) -> dict[str, Any]:
-    """Run `citebound compare` and read the report that it wrote."""
+    """Run `citebound compare` and read the report that it wrote; one that is there already is not made again."""
     command = [str(pathlib.Path(sys.executable).parent / "citebound"), "compare", "--cases", str(cases), "--no-judge"]
     for system, path in systems.items():
         command += ["--system", f"{system}={path}"]
     run = folder / f"run_{name}"
     command += ["--out", str(run), "--data-dir", str(folder / "data"), "--name", name]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    if not (run / "report.json").exists():
+        started = time.perf_counter()
+        subprocess.run([*command, *(["--resume"] if run.exists() else [])], check=True, stdout=subprocess.DEVNULL)
+        print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return dict(json.loads((run / "report.json").read_text(encoding="utf-8")))
 
 
@@ -197,7 +198,9 @@ def main() -> int:
     """Run all of it, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path, help="the folder that holds report_fixtures/ and qa_dev/")
-    parser.add_argument("--out", type=pathlib.Path, help="keep cases, answers and runs here (a new folder)")
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="keep cases, answers and runs here; finished runs are used again"
+    )
     parser.add_argument("--report", type=pathlib.Path, help="write the table there, too")
     given = parser.parse_args()
     checks = Checks()
