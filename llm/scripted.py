@@ -63,8 +63,8 @@ class ScriptedDecoder:
 
     @property
     def capabilities(self) -> Capabilities:
-        """All but beam search: there is nothing to search."""
-        return Capabilities(beam_search=False)
+        """All but beam search and the citation rule: there is nothing to search and nothing to choose."""
+        return Capabilities(beam_search=False, citation_rule=False)
 
     def generate(self, requests: Sequence[Request]) -> tuple[Generation, ...]:
         """One reply a request, in order.

@@ -91,6 +91,7 @@ class Request:
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = SamplingParams()
+    n_markers: int | None = None  # brackets become the citation markers [1] to [n] and nothing else; None = no rule
     cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
 
 
@@ -179,6 +180,7 @@ class Capabilities:
     scoring: bool = True
     distribution: bool = True
     token_probabilities: bool = True
+    citation_rule: bool = True  # `Request.n_markers`; an engine without it writes as if there were no rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

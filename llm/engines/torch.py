@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from llm.adapters import Adapter, merge_adapter
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
+from llm.engines.torch_citations import LazyMasks, MarkerGuard
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
 from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
@@ -54,6 +55,7 @@ class _Row:
     prompt: list[int]
     text: TextStream
     generator: torch.Generator | None
+    guard: MarkerGuard | None
     new_ids: list[int] = field(default_factory=list)
     finish: FinishReason | None = None
     first_token_seconds: float | None = None
@@ -86,6 +88,7 @@ class TorchDecoder:
             n_vocabulary=int(model.get_input_embeddings().num_embeddings),
             counts_prompt=not self._encoder_decoder,
         )
+        self._masks = LazyMasks(self._decode_ids, self._prompts.encode_text("x"), sorted(self._eos_ids))
         ask_before_each_layer(model, self._stop_if_cancelled)
         # Defaults of the checkpoint must not leak into beam search.
         model.generation_config = GenerationConfig(eos_token_id=list(self._eos_ids), pad_token_id=pad_id)
@@ -192,6 +195,8 @@ class TorchDecoder:
         sampling = request.sampling
         if sampling.num_beams > 1 and sampling.temperature > 0:
             raise UnsupportedError("beam search does not sample; set temperature to 0 or num_beams to 1")
+        if sampling.num_beams > 1 and request.n_markers is not None:
+            raise UnsupportedError("beam search does not obey the citation rule; set num_beams to 1")
         prompt = self._prompts.encode_prompt(request.messages)
         self._check_length(prompt, sampling.max_new_tokens, "max_new_tokens")
         return _Row(
@@ -199,7 +204,11 @@ class TorchDecoder:
             prompt=prompt,
             text=TextStream(self._decode_ids, sampling.stop),
             generator=make_generator(sampling),
+            guard=self._guard(request.n_markers),
         )
+
+    def _guard(self, n_markers: int | None) -> MarkerGuard | None:
+        return None if n_markers is None else self._masks.get(len(self._tokenizer)).start(n_markers)
 
     def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
         context = self._info.context_tokens
@@ -243,11 +252,14 @@ class TorchDecoder:
         chosen: list[int] = []
         for i, row in enumerate(active):
             sampling = row.request.sampling
-            if sampling.temperature == 0 and sampling.repetition_penalty == 1.0:
+            if sampling.temperature == 0 and sampling.repetition_penalty == 1.0 and row.guard is None:
                 chosen.append(best[i])
                 continue
             seen = row.new_ids if self._encoder_decoder else [*row.prompt, *row.new_ids]
-            chosen.append(choose(logits[i].cpu(), sampling, seen, row.generator))
+            allowed = logits[i].cpu() if row.guard is None else row.guard.apply(logits[i].cpu())
+            chosen.append(choose(allowed, sampling, seen, row.generator))
+            if row.guard is not None:
+                row.guard.push(chosen[-1])
         index = torch.tensor(chosen, device=logits.device)[:, None]
         log_probabilities = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=-1)
         return list(zip(chosen, log_probabilities.exp().tolist(), strict=True))
