@@ -48,7 +48,7 @@ function bar(label, before, after, { own = false, estimated = false } = {}) {
   const track = element("span", { className: "track", "aria-hidden": "true" }, element("i", { className: "before" }), element("i", { className: "after" }));
   track.children[0].style.width = `${before * 100}%`;
   track.children[1].style.width = `${after * 100}%`;
-  return element("tr", { className: `${own ? "own" : ""}${after === 0 ? " out" : ""}` },
+  return element("tr", { className: `${own ? "own" : ""}${after === 0 && before > 0 ? " out" : ""}` },
     element("th", { scope: "row" }, element("code", { textContent: label, dir: "auto" }), own ? element("span", { className: "tag cited", textContent: "written" }) : null),
     element("td", { className: "bars" }, track),
     element("td", { textContent: share(before) }), element("td", { textContent: `${estimated ? "≈ " : ""}${share(after)}` }));
@@ -123,7 +123,7 @@ function legend() {
 
 function promptTokens() {
   return element("details", { className: "card" }, element("summary", { textContent: `The prompt as the model read it: ${count(found.prompt.length, "token")}` }),
-    element("p", { className: "prompt", dir: "auto" }, found.prompt.map((token) => element("span", { title: `token ${token.token_id}`, textContent: token.text.replace(/\n/g, "⏎\n") }))));
+    element("p", { className: "prompt", dir: "auto", tabIndex: 0, role: "region", "aria-label": "The prompt" }, found.prompt.map((token) => element("span", { title: `token ${token.token_id}`, textContent: token.text.replace(/\n/g, "⏎\n") }))));
 }
 
 function render(title) {
