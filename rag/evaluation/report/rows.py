@@ -28,44 +28,49 @@ KINDS = {
     "abstained": "mute",
     "right_abstention": "good",
     "false_confidence": "bad",
-    "not_scored": "none",
 }
 
 
 def outcome_rows(report: Mapping[str, Any]) -> list[Row]:
-    """For each system one bar over the answerable and one over the unanswerable cases."""
-    cases = report["cases"]
+    """For each system a bar over the answerable cases, one over the unanswerable ones and one over its claims."""
+    n = {"answerable": report["cases"]["n_answerable"], "unanswerable": report["cases"]["n_unanswerable"]}
+    rows = []
+    for index, system in enumerate(report["systems"]):
+        bars = [
+            _bar("answerable case", _outcomes(ANSWERABLE, system["outcomes"], n["answerable"])),
+            _bar("unanswerable case", _outcomes(UNANSWERABLE, system["outcomes"], n["unanswerable"])),
+            _bar("claim", _claims(system["claims"])),
+        ]
+        rows.append({"index": index, "name": system["name"], "bars": [bar for bar in bars if bar]})
+    return rows
+
+
+def _outcomes(kinds: Sequence[str], outcomes: Mapping[str, int], n: int) -> list[Part]:
+    parts = [Part(kind=KINDS[kind], label=words.OUTCOMES[kind], n=outcomes.get(kind, 0)) for kind in kinds]
+    return [*parts, Part(kind="none", label="not scored", n=max(n - sum(part.n for part in parts), 0))]
+
+
+def _claims(claims: Mapping[str, int]) -> list[Part]:
+    found = {key: claims.get(key, 0) for key in ("supported", "contradicted", "unsupported", "elsewhere", "absent")}
+    placed = found["elsewhere"] + found["absent"]
     return [
-        {
-            "index": index,
-            "name": system["name"],
-            "bars": [
-                bar
-                for bar in (
-                    _bar("answerable", ANSWERABLE, system["outcomes"], cases["n_answerable"]),
-                    _bar("unanswerable", UNANSWERABLE, system["outcomes"], cases["n_unanswerable"]),
-                )
-                if bar
-            ],
-        }
-        for index, system in enumerate(report["systems"])
+        Part(kind="good", label="supported", n=found["supported"]),
+        Part(kind="bad", label="contradicted", n=found["contradicted"]),
+        Part(kind="unsure", label="unsupported, nowhere in the corpus", n=found["absent"]),
+        Part(kind="unsure", label="unsupported by its evidence, elsewhere in the corpus", n=found["elsewhere"]),
+        Part(kind="unsure", label="unsupported", n=max(found["unsupported"] - placed, 0)),
+        Part(kind="none", label="not judged", n=claims.get("undefined", 0)),
     ]
 
 
-def _bar(what: str, kinds: Sequence[str], outcomes: Mapping[str, int], n: int) -> Row | None:
+def _bar(what: str, parts: Sequence[Part]) -> Row | None:
+    """A bar with its words; None where there is nothing to count."""
+    n = sum(part.n for part in parts)
     if n == 0:
         return None
-    counts = {kind: outcomes.get(kind, 0) for kind in kinds}
-    counts["not_scored"] = max(n - sum(counts.values()), 0)
-    parts = [
-        Part(kind=KINDS[kind], label=words.OUTCOMES.get(kind, "not scored"), n=found) for kind, found in counts.items()
-    ]
     said = ", ".join(f"{part.n} {part.label}" for part in parts if part.n)
-    return {
-        "what": f"{words.plural(n, what + ' case')}",
-        "parts": parts,
-        "svg": stacked_bar(parts, f"Of {n} {what}: {said}"),
-    }
+    counted = words.plural(n, what)
+    return {"what": counted, "parts": parts, "svg": stacked_bar(parts, f"{counted}: {said}"), "wide": what == "claim"}
 
 
 def forest(comparison: Mapping[str, Any]) -> Row | None:

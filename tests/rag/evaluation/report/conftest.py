@@ -33,7 +33,7 @@ CLAIMS: tuple[tuple[str, VerdictLabel], ...] = (
     ("It is blue", "contradicted"),
     ("It stands in Colmar", "unsupported"),
 )
-NAMES = ("closed_book", "grounded <b>", "oracle", "elsewhere & more")
+NAMES = ("closed_book", "grounded <b>", "oracle_with_a_very_long_unbroken_name", "elsewhere & more")
 
 
 def _quote(text: str | None, page: int | None = 4) -> Quote:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from rag.evaluation.report.case_data import script_data
+from rag.evaluation.report.rows import outcome_rows
 from rag.evaluation.report.why import waterfalls
 from rag.evaluation.report_html import render_report
 from rag.evaluation.report_json import build_report
@@ -99,7 +100,7 @@ def test_nothing_points_outside(page: Parsed) -> None:
         if "href" in attributes:
             assert attributes["href"] == "data:," or re.fullmatch(r"#[a-z]+", attributes["href"] or "")
     css = page.text["style"][0]
-    assert set(re.findall(r"url\(([^)]*)\)", css)) == {"#hatch", "#dots"}
+    assert set(re.findall(r"url\(([^)]*)\)", css)) == {"#hatch", "#dots", "#rows"}
     assert "@import" not in css and "@font-face" not in css
 
 
@@ -206,7 +207,9 @@ def test_the_waterfall_adds_up(report: dict[str, Any]) -> None:
 def test_wrong_answers_asked_again_stand_in_for_an_oracle_system(report: dict[str, Any]) -> None:
     without = copy.deepcopy(report)
     without["systems"] = [system for system in without["systems"] if system["mode"] != "oracle"]
-    without["comparisons"] = [one for one in without["comparisons"] if one["system"] != "oracle"]
+    without["comparisons"] = [
+        one for one in without["comparisons"] if one["system"] != "oracle_with_a_very_long_unbroken_name"
+    ]
     (steps,) = waterfalls(without)
     assert [row["kind"] for row in steps["rows"]] == ["level", "gained", "lost", "level"]
     recovered = steps["recovered"]
@@ -245,6 +248,15 @@ def test_stored_lines_add_what_was_retrieved(report: dict[str, Any]) -> None:
     answers = script_data(report, [line])["cases"][2]["answers"]
     assert answers[0]["retrieved"] == [8, 5]
     assert "retrieved" not in answers[1]
+
+
+def test_bars_count_cases_and_claims(report: dict[str, Any]) -> None:
+    for row, system in zip(outcome_rows(report), report["systems"], strict=True):
+        counted = [sum(part.n for part in bar["parts"]) for bar in row["bars"]]
+        claims = system["claims"]
+        n_claims = claims["supported"] + claims["contradicted"] + claims["unsupported"] + claims["undefined"]
+        assert counted == [48, 12, n_claims] if n_claims else counted == [48, 12]
+    assert system["claims"]["supported"] == 0  # the last one was never judged
 
 
 def test_one_system_alone_and_without_answers() -> None:
