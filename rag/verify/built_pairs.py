@@ -9,7 +9,7 @@ answering sentence (unsupported). Claims of two facts of which one is missing ar
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.text import content_words, split_sentences
@@ -62,6 +62,10 @@ _RECIPES = (  # (recipe, weight)
     ("longer", 16),
     ("longer_wrong", 5),
 )
+LONG_RECIPES = (  # claims of more than one fact
+    "sentence", "sentence_number", "sentence_swapped", "roles", "both", "half_wrong", "half_missing", "shorter",
+    "longer", "longer_wrong", "without_sentence",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,9 @@ class PairBuilder:
         for index, paragraph in enumerate(paragraphs):
             self._in_article[paragraph.title].append(index)
 
-    def build(self, n_pairs: int) -> list[TrainingPair]:
-        """`n_pairs` pairs; questions are taken in random order, each with a random recipe that fits it."""
-        names, weights = zip(*_RECIPES, strict=True)
+    def build(self, n_pairs: int, only: Collection[str] = ()) -> list[TrainingPair]:
+        """`n_pairs` pairs; questions are taken in random order, each with a random recipe (of `only`, where given)."""
+        names, weights = zip(*(row for row in _RECIPES if not only or row[0] in only), strict=True)
         pairs: list[TrainingPair] = []
         seen: set[tuple[str, str]] = set()
         order = self._places.copy()

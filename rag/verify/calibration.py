@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rag.errors import InvalidInputError
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +78,6 @@ def fit_logistic(
     return Logistic(weights=plain, bias=float(found[-1] - plain @ mean))
 
 
-def fit_temperature(log_odds: Array, labels: Array) -> float:
-    """The number by which log-odds are divided to be most likely (Guo et al., ICML 2017), within 0.25 and 4."""
-    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_odds / np.exp(log_temperature)
-        return float((np.logaddexp(0.0, scaled) - labels * scaled).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.25), np.log(4.0)), method="bounded").x))
-
-
 def sigmoid(log_odds: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
     return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)), dtype=np.float64)
@@ -118,7 +108,7 @@ def expected_calibration_error(scores: Array, labels: Array, n_bins: int = 10) -
     return sum(row.n * abs(row.mean_score - row.share_right) for row in rows) / len(scores)
 
 
-def balanced_accuracy(said: npt.NDArray[np.bool_], labels: Array) -> float:
+def balanced_accuracy(said: Flags, labels: Array) -> float:
     """Mean of the shares of positives and of negatives that were told right."""
     positive = labels == 1
     return float((said[positive].mean() + (~said[~positive]).mean()) / 2)
@@ -136,9 +126,7 @@ def area_under_roc(scores: Array, labels: Array) -> float:
     return float((ranks[labels == 1].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def best_threshold(
-    scores: Array, labels: Array, measure: Callable[[npt.NDArray[np.bool_], Array], float] = balanced_accuracy
-) -> float:
+def best_threshold(scores: Array, labels: Array, measure: Callable[[Flags, Array], float] = balanced_accuracy) -> float:
     """The threshold (least score that counts as positive) with the best measure; of equals the lowest."""
     candidates = np.unique(scores)
     if len(candidates) > 500:
@@ -146,7 +134,7 @@ def best_threshold(
     return float(max(candidates, key=lambda at: (measure(scores >= at, labels), -at)))
 
 
-def f1(said: npt.NDArray[np.bool_], labels: Array) -> float:
+def f1(said: Flags, labels: Array) -> float:
     """Harmonic mean of precision and recall of the positives; 0 where nothing is found."""
     right = float((said & (labels == 1)).sum())
     return 2 * right / (float(said.sum()) + float(labels.sum())) if right else 0.0

@@ -6,29 +6,26 @@ Everything comes from the calibration part of the pairs (`rag.verify.pairs.part_
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from rag.text import content_words
-from rag.verify.built_pairs import PairBuilder
+from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.calibration import (
     Array,
-    Logistic,
+    Flags,
     area_under_roc,
     balanced_accuracy,
-    best_threshold,
     brier,
     expected_calibration_error,
     f1,
     fit_logistic,
-    fit_temperature,
-    sigmoid,
 )
 from rag.verify.checks import names_of
 from rag.verify.cross_encoder import PairModel
-from rag.verify.judge import VETOED, read_claims, read_signals
+from rag.verify.judge import read_claims, read_signals
 from rag.verify.pairs import (
     CONTRADICTED,
     NOT_SUPPORTED,
@@ -36,15 +33,16 @@ from rag.verify.pairs import (
     Paragraph,
     Part,
     TrainingPair,
+    joined,
     only,
     part_of,
     read_labelled,
     read_paragraphs,
 )
-from rag.verify.shipped import Parameters
-from rag.verify.signals import FEATURES
+from rag.verify.signals import FEATURES, LEXICAL_FEATURES, MODEL_FEATURES
 from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
 from rag.verify.types import StatedClaim, VerifierInfo
+from rag.verify.weighing import Parameters, Weighing, long_evidence, share_long, support_scores
 from rag.verify.windows import WordCounts
 
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
@@ -52,9 +50,13 @@ _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 _FOR = """window_words gathered_words evidence_words own_words answered pairs window_pairs support support_top
     support_gathered support_mean"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
-    contradiction contradiction_top contradiction_max"""
+    negation_differs length contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
+_WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
 _PENALTY = 3.0
+_MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
+_TOLERANCE = 0.01
+_READ_TOGETHER = 64  # cases whose pairs fill batches together
 _N_FOLDS = 5
 _AGAINST = ("contradiction", "contradiction_top", "contradiction_max", "support", "window_words", "negation_differs")
 
@@ -99,29 +101,43 @@ def as_claim(text: str) -> StatedClaim:
     return StatedClaim(text=said, start=0, end=len(said), question=question)
 
 
-def held_back_cases(data: Path, part: Part, *, n_labelled: int | None, n_built: int, seed: int) -> list[Case]:
-    """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise."""
+def held_back_cases(
+    data: Path, part: Part, *, n_labelled: int | None, n_built: int, seed: int, n_long: int = 0
+) -> list[Case]:
+    """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise.
+
+    `n_long` more are claims of several facts, a third of them joined from labelled pairs.
+    """
     rng = random.Random(seed)
     labelled = only(read_labelled(data / PAIRS_FILE), part)
     rng.shuffle(labelled)
     texts = [pair.evidence for pair in labelled]
+    long = joined(labelled, rng) if n_long else []
+    rng.shuffle(long)
+    long = long[: n_long // 3]
     cases = [_case(pair, texts, rng) for pair in labelled[:n_labelled]]
     paragraphs = [p for p in read_paragraphs(data / PARAGRAPHS_FILE) if part_of(p.title) == part]
     texts = [paragraph.text for paragraph in paragraphs]
-    cases += [_case(pair, texts, rng) for pair in PairBuilder(paragraphs, rng).build(n_built)]
+    builder = PairBuilder(paragraphs, rng)
+    long += builder.build(n_long - len(long), LONG_RECIPES)
+    cases += [_case(pair, texts, rng) for pair in [*builder.build(n_built), *long]]
     rng.shuffle(cases)
     return cases
 
 
 def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> Signals:
-    """The FEATURES of every case; cases of which nothing can be read are left out."""
-    values, kept, vetoed = [], [], []
-    for case in cases:
-        found = read_claims([case.claim], case.evidence, counts)[:1]
-        if found:
-            values.append(read_signals(found, model)[0].values)
-            vetoed.append(bool(found[0].lexical.comparison.missing_numbers))
-            kept.append(case)
+    """The FEATURES of every case (of a long claim: of its first part); cases with nothing to read are left out."""
+    values: list[Array] = []
+    kept: list[Case] = []
+    vetoed: list[bool] = []
+    for start in range(0, len(cases), _READ_TOGETHER):
+        found = []
+        for case in cases[start : start + _READ_TOGETHER]:
+            readings = read_claims([case.claim], case.evidence, counts)[:1]
+            found += readings
+            kept += [case] * len(readings)
+        values += [read.values.astype(np.float64) for read in read_signals(found, model)]
+        vetoed += [bool(reading.lexical.comparison.missing_numbers) for reading in found]
     return Signals(
         values=np.asarray(values, dtype=np.float64),
         supported=np.array([case.label == SUPPORTED for case in kept], dtype=np.float64),
@@ -131,52 +147,69 @@ def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> S
     )
 
 
-def fit_parameters(
-    calibration: Signals, *, name: str, version: str, base_sha256: str, features: Sequence[str] = FEATURES
-) -> Parameters:
-    """Weights of the signals, temperature and threshold from the calibration cases; nothing is measured yet.
+def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256: str) -> Parameters:
+    """All figures from the calibration cases; nothing is measured yet.
 
-    Labelled and built pairs weigh the same in sum. The temperature comes from log-odds of cases that the weights were
-    not fitted to. The threshold is the one with the best balanced accuracy on the same log-odds.
+    Labelled and built cases weigh the same in sum. The threshold is the lowest whose balanced accuracy, on scores of
+    cases that nothing was fitted to (five folds), is within _TOLERANCE of the best: what answers say is worded more
+    freely than what was fitted to, and a claim lost for its wording is a loss as well.
     """
-    columns = [FEATURES.index(feature) for feature in features]
-    signs = [_SIGNS.get(feature, 0) for feature in features]
-    values, labels = calibration.values[:, columns], calibration.supported
-    shares = _source_shares(calibration.sources)
-    support = fit_logistic(values, labels, signs, weights=shares, penalty=_PENALTY)
-    folds = np.arange(len(labels)) % _N_FOLDS  # cases are in random order
-    held_out = np.zeros(len(labels))
+    folds = np.arange(len(calibration.labels)) % _N_FOLDS  # cases are in random order
+    unsure = VerifierInfo(name=name, version=version, threshold=0.5)
+    held_out = np.zeros(len(folds))
     for fold in range(_N_FOLDS):
-        fitted = fit_logistic(
-            values[folds != fold], labels[folds != fold], signs, weights=shares[folds != fold], penalty=_PENALTY
-        )
-        held_out[folds == fold] = fitted.log_odds(values[folds == fold])
-    temperature = fit_temperature(held_out, labels)
-    threshold = round(best_threshold(sigmoid(held_out / temperature), labels), 3)
+        fitted = _fit_support(_at(calibration, folds != fold), unsure, base_sha256)
+        held_out[folds == fold] = scores_of(_at(calibration, folds == fold), replace(fitted, veto=False))
+    parameters = _fit_support(calibration, unsure, base_sha256)
+    threshold = _lowest_good(held_out, calibration.supported)
+    return replace(parameters, info=replace(unsure, threshold=threshold))
+
+
+def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> Parameters:
+    """The four weighings and the scale of long claims."""
+    values, labels, shares = calibration.values, calibration.supported, _source_shares(calibration.sources)
+    share = share_long(values)
+    short = _fit(values, labels, shares, FEATURES, share < 1)
+    every = np.ones(len(labels), dtype=bool)
+    words = _fit(values, labels, shares, _WORD_SIGNALS, every)
+    model = _fit(values, labels, shares, MODEL_FEATURES, every)
+    long = share >= _MOSTLY_LONG
+    scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])
     contradicted = np.array([label == CONTRADICTED for label in calibration.labels], dtype=np.float64)
-    against = [FEATURES.index(feature) for feature in _AGAINST]
-    contradiction = fit_logistic(
-        calibration.values[known][:, against], contradicted[known], [0] * len(against), penalty=_PENALTY
-    )
     return Parameters(
-        info=VerifierInfo(name=name, version=version, threshold=threshold),
-        support=_named(features, support),
-        support_bias=round(support.bias, 5),
-        contradiction=_named(_AGAINST, contradiction),
-        contradiction_bias=round(contradiction.bias, 5),
-        temperature=round(temperature, 4),
+        info=info,
+        short=short,
+        words=words,
+        model=model,
+        slope=round(float(scale.weights[0]), 5),
+        intercept=round(scale.bias, 5),
+        contradiction=_fit(values, contradicted, np.ones(len(labels)), _AGAINST, known, signed=False),
         base_sha256=base_sha256,
     )
 
 
+def _fit(
+    values: Array, labels: Array, shares: Array, names: Sequence[str], at: Flags, *, signed: bool = True
+) -> Weighing:
+    """A logistic function of the named signals, over the cases where `at` is true."""
+    columns = [FEATURES.index(name) for name in names]
+    signs = [_SIGNS.get(name, 0) if signed else 0 for name in names]
+    fitted = fit_logistic(values[at][:, columns], labels[at], signs, weights=shares[at], penalty=_PENALTY)
+    weights = {name: round(float(weight), 5) for name, weight in zip(names, fitted.weights, strict=True)}
+    return Weighing(weights=weights, bias=round(fitted.bias, 5))
+
+
+def _lowest_good(scores: Array, labels: Array) -> float:
+    """The lowest threshold with almost the best balanced accuracy, in steps of 0.005."""
+    candidates = np.arange(0.1, 0.9, 0.005)
+    found = np.array([balanced_accuracy(scores >= at, labels) for at in candidates])
+    return round(float(candidates[np.argmax(found >= found.max() - _TOLERANCE)]), 3)
+
+
 def scores_of(signals: Signals, parameters: Parameters) -> Array:
     """The score of each case, as the judge gives it."""
-    weights = np.array([parameters.support.get(feature, 0.0) for feature in FEATURES])
-    scores = sigmoid((signals.values @ weights + parameters.support_bias) / parameters.temperature)
-    if parameters.veto:
-        scores = np.where(signals.vetoed == 1, np.minimum(scores, parameters.info.threshold * VETOED), scores)
-    return scores
+    return support_scores(parameters, signals.values, list(signals.vetoed == 1))
 
 
 def measure(signals: Signals, parameters: Parameters) -> dict[str, float | int]:
@@ -201,13 +234,17 @@ def contradiction_f1(signals: Signals, parameters: Parameters) -> float:
     """F1 of contradicted against unsupported, on the cases that are known to be one of the two."""
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in signals.labels])
     labels = np.array([label == CONTRADICTED for label in signals.labels], dtype=np.float64)[known]
-    weights = np.array([parameters.contradiction.get(feature, 0.0) for feature in FEATURES])
-    return f1(signals.values[known] @ weights + parameters.contradiction_bias > 0, labels)
+    return f1(parameters.contradiction.log_odds(signals.values[known]) > 0, labels)
 
 
 def take(signals: Signals, wanted: Callable[[str], bool]) -> Signals:
     """The cases of some sources."""
-    at = [index for index, source in enumerate(signals.sources) if wanted(source)]
+    return _at(signals, np.array([wanted(source) for source in signals.sources]))
+
+
+def _at(signals: Signals, chosen: Flags) -> Signals:
+    """The cases where `chosen` is true."""
+    at = np.flatnonzero(chosen)
     return Signals(
         values=signals.values[at],
         supported=signals.supported[at],
@@ -230,10 +267,6 @@ def _source_shares(sources: Sequence[str]) -> Array:
         return np.ones(len(sources))
     half = len(sources) / 2
     return np.where(labelled, half / n_labelled, half / (len(sources) - n_labelled))
-
-
-def _named(features: Sequence[str], fitted: Logistic) -> dict[str, float]:
-    return {feature: round(float(weight), 5) for feature, weight in zip(features, fitted.weights, strict=True)}
 
 
 def _case(pair: TrainingPair, others: Sequence[str], rng: random.Random) -> Case:

@@ -5,7 +5,6 @@
 Nothing in a claim or in evidence is ever obeyed: both are only compared.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +17,14 @@ from rag.types import VerdictLabel
 from rag.verify.checks import reasons
 from rag.verify.claims import question_of, statement
 from rag.verify.cross_encoder import PairModel, load_cross_encoder
-from rag.verify.shipped import SHIPPED_FOLDER, Parameters, read_parameters, read_weights, read_words, sha256_of_base
-from rag.verify.signals import FEATURES, Lexical, Read, Wording, lexical_signals, model_signals
+from rag.verify.shipped import SHIPPED_FOLDER, read_parameters, read_weights, read_words, sha256_of_base
+from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
+from rag.verify.weighing import Parameters, support_scores
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
 _MAX_PARTS = 8  # of one claim; of more, those with the fewest words in the evidence are read
-VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
 _DIGITS = 4  # of a score: batches of other sizes may differ further back
 
 
@@ -49,8 +48,15 @@ class ClaimJudge:
         self._parameters = parameters
         self._counts = counts
         self._n_windows = n_windows
-        self._support = np.array([parameters.support.get(name, 0.0) for name in FEATURES])
-        self._contradiction = np.array([parameters.contradiction.get(name, 0.0) for name in FEATURES])
+
+    @property
+    def model(self) -> PairModel:
+        """What reads pairs."""
+        return self._model
+
+    def with_windows(self, n_windows: int) -> "ClaimJudge":
+        """The same judge reading at most so many windows a claim."""
+        return ClaimJudge(self._model, self._parameters, self._counts, n_windows)
 
     @property
     def info(self) -> VerifierInfo:
@@ -81,17 +87,15 @@ class ClaimJudge:
     def _verdict(self, reading: Reading, read: Read) -> Judgement:
         parameters = self._parameters
         threshold = parameters.info.threshold
-        score = _sigmoid((float(read.values @ self._support) + parameters.support_bias) / parameters.temperature)
-        if parameters.veto and reading.lexical.comparison.missing_numbers:
-            score = min(score, threshold * VETOED)
-        score = round(score, _DIGITS)
+        values = read.values[None, :].astype(np.float64)
+        missing_number = bool(reading.lexical.comparison.missing_numbers)
+        score = round(float(support_scores(parameters, values, [missing_number])[0]), _DIGITS)
         label: VerdictLabel = "supported"
         window = reading.windows[read.supports]
         why = reasons(reading.lexical.in_window)
         if score < threshold:
             why = reasons(reading.lexical.comparison)
-            odds = float(read.values @ self._contradiction) + parameters.contradiction_bias
-            label = "contradicted" if odds > 0 else "unsupported"
+            label = "contradicted" if parameters.contradiction.log_odds(values)[0] > 0 else "unsupported"
             if label == "contradicted":
                 window = reading.windows[read.contradicts]
                 why = ("the evidence says otherwise", *why)
@@ -165,7 +169,3 @@ def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windo
 def _nothing_read(n_evidence: int) -> Judgement:
     why = "there is no evidence" if n_evidence == 0 else "nothing in it can be looked up in the evidence"
     return Judgement(label="unsupported", score=0.0, evidence=None, span=None, reasons=(why,))
-
-
-def _sigmoid(log_odds: float) -> float:
-    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, log_odds))))

@@ -6,15 +6,15 @@ holds name, version, the base's SHA-256, the weights of the signals, the calibra
 error, `words.json` in how many training paragraphs each word stands.
 """
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import NotReadyError
 from rag.verify.types import VerifierInfo
+from rag.verify.weighing import Parameters, Weighing
 from rag.verify.windows import WordCounts
 
 if TYPE_CHECKING:
@@ -26,21 +26,7 @@ PARAMETERS_FILE = "verifier.json"
 WORDS_FILE = "words.json"
 _PREFIX = "bert."  # of the encoder's tensors in a classifier
 _STEPS = 127  # of an int8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
-    """How signals become a verdict: two logistic functions over FEATURES."""
-
-    info: VerifierInfo
-    support: Mapping[str, float]  # weight of each feature in the log-odds of "supported"
-    support_bias: float
-    contradiction: Mapping[str, float]  # in the log-odds of "contradicted" among what is not supported
-    contradiction_bias: float
-    temperature: float = 1.0  # the log-odds of "supported" are divided by it
-    veto: bool = True  # a number that no evidence holds rules "supported" out
-    base_sha256: str | None = None  # of the base encoder's model.safetensors
-    measured: Mapping[str, Any] = field(default_factory=dict)  # for people
+_WEIGHINGS = ("short", "words", "model", "contradiction")
 
 
 def read_parameters(folder: Path = SHIPPED_FOLDER) -> Parameters:
@@ -51,15 +37,14 @@ def read_parameters(folder: Path = SHIPPED_FOLDER) -> Parameters:
     """
     row = _read(folder / PARAMETERS_FILE)
     try:
-        return Parameters(**{**row, "info": VerifierInfo(**row["info"])})
+        weighings: dict[str, Any] = {name: Weighing(**row.pop(name)) for name in _WEIGHINGS}
+        return Parameters(info=VerifierInfo(**row.pop("info")), **weighings, **row)
     except (KeyError, TypeError) as error:
         raise NotReadyError(f"{folder / PARAMETERS_FILE} is of another version; install the package again") from error
 
 
 def write_parameters(parameters: Parameters, folder: Path) -> None:
     """Writes `verifier.json`."""
-    import dataclasses
-
     text = json.dumps(dataclasses.asdict(parameters), indent=1, ensure_ascii=False)
     (folder / PARAMETERS_FILE).write_text(text + "\n", encoding="utf-8")
 

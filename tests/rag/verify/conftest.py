@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-WORDS = ("the bridge was opened in red old not cats sleep all day it is a tower stands and when who").split(" ")
+WORDS = """the bridge was opened in red old not cats sleep all day it is a tower stands and when who""".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="session")
