@@ -19,11 +19,13 @@ from rag.catalog.comparisons import NewResult
 from rag.catalog.jobs import COMPARISON, Job
 from rag.errors import CiteboundError, IndexMismatchError, NotFoundError, StorageError
 from rag.evaluation.evidence import Yardstick
+from rag.evaluation.plan import Plan, manifest_of, read_plan
 from rag.evaluation.records import manifest_json, result_line
 from rag.evaluation.run_folder import probe_line
-from rag.evaluation.runs import Line, Plan, execute, manifest_of, read_plan
+from rag.evaluation.runs import Line, execute
 from rag.evaluation.systems import Bench
 from rag.evaluation.types import CaseResult, Manifest, RetrieverName
+from rag.index.sync import SNAPSHOT_KIND
 from rag.prompt import PROMPT_VERSION
 from rag.retrieve import Retriever, Weights
 from rag.types import Failure
@@ -50,15 +52,18 @@ class Comparing:
 
     Args:
         decoder_named: Loads a decoder other than the service's own; it is kept as long as a comparison needs it.
+        decoder_sha256: The hash of a loaded decoder's weights, by its name.
         summarize: The figures of a finished comparison, by its id.
     """
 
     def __init__(
         self,
         decoder_named: Callable[[str], Decoder],
+        decoder_sha256: Callable[[str], str | None],
         summarize: Callable[["Parts", str], dict[str, Any]],
     ) -> None:
         self._decoder_named = decoder_named
+        self._decoder_sha256 = decoder_sha256
         self._summarize = summarize
         self._state = threading.Condition()
         # All below is guarded by `_state`.
@@ -180,11 +185,16 @@ class Comparing:
             created_at=parts.now().isoformat(),
             prompt_version=None if bench is None else PROMPT_VERSION,
             verifier=None if judge is None else judge.info,
-            models=_models(plan, bench),
+            models={} if bench is None else self._models(plan, bench),
             index={} if search is None else _index_identity(parts),
             version=version("citebound"),
         )
         return bench, None if judge is None else Yardstick(judge, search, plan.collection), manifest
+
+    def _models(self, plan: Plan, bench: Bench) -> dict[str, Any]:
+        """Which model answers under each system; loads those that are not the service's own."""
+        infos = {system.name: bench.decoder(system.model).info for system in plan.systems if system.mode is not None}
+        return {name: {**asdict(info), "sha256": self._decoder_sha256(info.name)} for name, info in infos.items()}
 
 
 class _CatalogStore:
@@ -276,13 +286,12 @@ def _bench(parts: "Parts", search: Retriever, judge: Judge | None, decoders: _De
     )
 
 
-def _models(plan: Plan, bench: Bench | None) -> dict[str, Any]:
-    """Which model answers under each system; loads those that are not the service's own."""
-    if bench is None:
-        return {}
-    return {system.name: asdict(bench.decoder(system.model).info) for system in plan.systems if system.mode is not None}
-
-
 def _index_identity(parts: "Parts") -> dict[str, Any]:
-    """What was searched: the embedder behind the vectors and the last change of the catalog."""
-    return {"embedder": parts.catalog.passages.embedder(), "last_change": parts.catalog.changes.last_seq()}
+    """What was searched: the embedder behind the vectors, the last change of the catalog, the newest index file."""
+    snapshot = parts.catalog.changes.snapshot(SNAPSHOT_KIND)
+    return {
+        "embedder": parts.catalog.passages.embedder(),
+        "last_change": parts.catalog.changes.last_seq(),
+        "snapshot_sha256": None if snapshot is None else snapshot.sha256,
+        "snapshot_change": None if snapshot is None else snapshot.seq,
+    }

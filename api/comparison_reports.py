@@ -9,11 +9,11 @@ from api.parts import Parts
 from rag.catalog.comparisons import StoredComparison
 from rag.errors import ConflictError
 from rag.evaluation.cause import Probe
+from rag.evaluation.plan import read_plan
 from rag.evaluation.published import page_of, report_of
 from rag.evaluation.records import read_manifest, read_result
 from rag.evaluation.report_json import report_text
 from rag.evaluation.run_folder import read_probe
-from rag.evaluation.runs import read_plan
 from rag.evaluation.types import RunRecord
 
 _POLICY = re.compile(r'http-equiv="Content-Security-Policy"\s+content="([^"]+)"')

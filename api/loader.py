@@ -74,6 +74,7 @@ class Loader:
         self._models = ModelStore(settings.model_cache, offline=settings.offline)
         self._choice: EmbedderChoice | None = None
         self._device: Device | None = None
+        self._decoder_sha256: dict[str, str] = {}
         self._reindexing = threading.Lock()
 
     def load(self, parts: Parts) -> None:
@@ -127,6 +128,10 @@ class Loader:
         """
         return self._load_decoder(name)
 
+    def decoder_sha256(self, name: str) -> str | None:
+        """The hash of the weights of a decoder that was loaded here; None where it has none."""
+        return self._decoder_sha256.get(name)
+
     def _load_search(self, parts: Parts) -> None:
         parts.indexes.make(lambda: self._open_indexes(parts))
         _make(parts, parts.embedder, self._load_embedder)
@@ -179,6 +184,7 @@ class Loader:
         if name == _SCRIPTED:
             return ScriptedDecoder(self._settings.scripted_replies)
         model = self._models.resolve(name)
+        self._decoder_sha256[model.name] = model.sha256
         device = self._probe()
         from llm.engines.torch import load_decoder
 

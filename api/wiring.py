@@ -118,7 +118,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
         search=Pending("the search"),
         decoder=Pending("the decoder"),
         judge=Pending("the verifier"),
-        comparing=Comparing(loader.decoder_named, build_summary),
+        comparing=Comparing(loader.decoder_named, loader.decoder_sha256, build_summary),
         reports=ReportCache(folder.cache_path / "reports"),
         load=loader.load,
         begun=threading.Lock(),

@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ask": ("api.cli.questions", "ask", "Ask a question and get a cited answer."),
     "verify": ("api.cli.verify", "verify", "Check a text against evidence."),
     "compare": ("api.cli.compare", "compare", "Compare systems on the same questions and write one report."),
-    "report": ("api.cli.compare", "report", "Write the report of a stored run again."),
+    "report": ("api.cli.report", "report", "Write the report of a stored run again."),
     "models": ("api.cli.models", "models", "Get, list and convert models."),
     "train": ("api.cli.train", "train", "Train tokenizers, decoders and the verifier on this machine."),
     "keys": ("api.cli.keys", "keys", "Make, list and revoke API keys."),

@@ -30,8 +30,8 @@ from api.schemas.fields import Identifier, Whole
 from api.turn import in_turn, unless_hung_up
 from llm.types import Cancel
 from rag.evaluation.draft_cases import draft_cases
+from rag.evaluation.plan import plan_json, read_plan
 from rag.evaluation.records import case_line
-from rag.evaluation.runs import plan_json, read_plan
 
 router = APIRouter(
     prefix="/v1/comparisons",

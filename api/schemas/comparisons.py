@@ -10,7 +10,7 @@ from api.schemas.requests import SamplingIn
 from rag.catalog.comparisons import ComparisonStatus, StoredComparison
 from rag.evaluation.cases import answer_from, case_from
 from rag.evaluation.draft_cases import MAX_DRAFTED
-from rag.evaluation.runs import MAX_SWAPS, Plan, check_plan
+from rag.evaluation.plan import MAX_SWAPS, Plan, check_plan
 from rag.evaluation.types import AnswerLabel, Case, RetrieverName, System, SystemMode
 from rag.types import Policy, VerdictLabel
 

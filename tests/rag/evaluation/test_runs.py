@@ -8,9 +8,10 @@ from llm.types import Cancel
 from rag.errors import ConflictError, InvalidInputError, StorageError
 from rag.evaluation.cause import waterfalls
 from rag.evaluation.obedience import count_obedience
+from rag.evaluation.plan import Plan, check_plan, manifest_of, plan_json, read_plan
 from rag.evaluation.published import write_report
 from rag.evaluation.run_folder import RESULTS, begin_folder, read_folder
-from rag.evaluation.runs import Plan, check_plan, execute, manifest_of, plan_json, read_plan
+from rag.evaluation.runs import execute
 from rag.evaluation.types import Case, ExternalAnswer, System
 
 GOLD = "Parents may take fourteen weeks of paid parental leave."
