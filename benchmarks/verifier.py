@@ -240,7 +240,8 @@ def measured(
         found = np.array([said[at] == "contradicted" for at in known])
         right = np.array([cases[at].label == CONTRADICTED for at in known], dtype=float)
         lines.append(
-            f"\nContradicted, among {len(known)} claims known to be contradicted or unsupported: F1 {f1(found, right):.3f} "
+            f"\nContradicted, among {len(known)} claims known to be contradicted or unsupported: "
+            f"F1 {f1(found, right):.3f} "
             f"(saying so always: {f1(np.ones(len(known), dtype=bool), right):.3f})"
         )
     if name.startswith("built"):
