@@ -1,9 +1,12 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.evaluation.abstention import match_coverage, one_class, risk_coverage
 from rag.evaluation.types import Case, CaseResult
+
+# A machine that is busy with other things is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def case(number: int, answerable: bool = True) -> Case:
@@ -87,6 +90,7 @@ def test_cases_of_one_class_are_refused_in_one_sentence() -> None:
     assert unanswerable is not None and "add cases that are answerable" in unanswerable
 
 
+@settings(UNHURRIED)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["correct", "wrong", "abstained"]), st.sampled_from([0.1, 0.5, 0.9])), max_size=20

@@ -2,7 +2,7 @@ import dataclasses
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.evaluation.comparison import COSTS, compare, transition
@@ -10,6 +10,9 @@ from rag.evaluation.decisions import decide
 from rag.evaluation.differences import Settings
 from rag.evaluation.report_types import ComparisonView, DifferenceView
 from rag.evaluation.types import Case, CaseFailure, CaseResult, ScoredClaim
+
+# A machine that is busy with other things is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 QUICK = Settings(seed=0, n_resamples=500)
 
@@ -213,7 +216,7 @@ def test_matched_coverage_keeps_the_surest_answers_of_the_more_talkative() -> No
 OUTCOMES = st.sampled_from(["correct", "wrong", "abstained", None])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(UNHURRIED, max_examples=25)
 @given(st.lists(st.tuples(OUTCOMES, OUTCOMES), max_size=12))
 def test_exchanging_the_systems_turns_every_sign(pairs) -> None:
     before, after = run(*(pair[0] for pair in pairs)), run(*(pair[1] for pair in pairs))
@@ -230,7 +233,7 @@ def test_exchanging_the_systems_turns_every_sign(pairs) -> None:
             assert (back.low, back.high) == pytest.approx((-there.high, -there.low))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(UNHURRIED, max_examples=15)
 @given(st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=1, max_size=12), st.randoms())
 def test_the_order_of_the_cases_changes_nothing(pairs, shuffler) -> None:
     before, after = run(*(pair[0] for pair in pairs)), run(*(pair[1] for pair in pairs))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.evaluation.scoring import (
@@ -13,6 +13,9 @@ from rag.evaluation.scoring import (
 )
 from rag.evaluation.types import Case, ExternalAnswer, LabelledClaim
 from rag.verify.overlap_judge import OverlapJudge
+
+# A machine that is busy with other things is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,7 @@ def test_the_judge_finds_a_reference_in_other_words_than_the_rule() -> None:
     assert judged_equivalent(Case(case_id="1", question="Who?"), "Ann", judge) is None
 
 
+@settings(UNHURRIED)
 @given(text=st.text(max_size=60), references=st.lists(st.text(max_size=30), max_size=3))
 def test_measures_stay_in_bounds_and_an_equal_answer_is_perfect(text: str, references: list[str]) -> None:
     assert 0 <= token_f1(text, references) <= 1

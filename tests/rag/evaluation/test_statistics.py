@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.evaluation.statistics import (
@@ -16,6 +16,9 @@ from rag.evaluation.statistics import (
     unseen_bound,
     wilson,
 )
+
+# A machine that is busy with other things is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_mcnemar_by_hand() -> None:
@@ -37,6 +40,7 @@ def test_holm_agrees_with_statsmodels_0_15_and_leaves_out_what_was_not_tested() 
     assert holm([None]) == (None,)
 
 
+@settings(UNHURRIED)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_keeps_the_order_and_never_lowers(p_values: list[float]) -> None:
     corrected = holm(p_values)
