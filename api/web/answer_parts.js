@@ -41,7 +41,7 @@ function hitRow(hit, answer) {
       reason ? element("span", { className: "tag", textContent: CUT[reason] ?? reason }) : null,
       element("span", { className: "meta", textContent: scores })),
     hit.heading ? element("p", { className: "meta", textContent: hit.heading, dir: "auto" }) : null,
-    element("p", { className: "hit-text", textContent: hit.text ?? "Deleted.", dir: "auto" }));
+    element("p", { className: "hit-text", textContent: (hit.text ?? "Deleted.").replace(/\n{2,}/g, "\n"), dir: "auto" }));
   if (hit.text !== null) row.append(button("Open", (event) => openHit(hit, event.currentTarget), { symbol: "file", name: `Open passage ${hit.rank}: ${place(hit)}` }));
   return row;
 }
@@ -67,7 +67,7 @@ function abstention(answer) {
   if (answer.mode === "closed_book") why = "The model was shown nothing and says that it does not know.";
   else if (!answer.retrieved.length) why = `Nothing was found in “${answer.collection}”. See in the library whether its documents are ready, or choose another collection.`;
   else if (answer.removed.length) why = "The model wrote something, but the documents do not support it, so it was left out.";
-  else if (answer.confidence !== null) why = `What the model wrote was too uncertain to show (confidence ${percent(answer.confidence)}).`;
+  else if (answer.confidence !== null) why = `The model wrote something that the passages do not support well enough (confidence ${percent(answer.confidence)}), so it is not shown. The nearest passages stand below.`;
   return element("div", { className: "abstained" }, icon("unsupported"),
     element("div", {}, element("p", { className: "text", textContent: answer.text, dir: "auto" }), element("p", { className: "meta", textContent: why })));
 }

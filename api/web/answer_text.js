@@ -100,7 +100,12 @@ export function withSources(answer) {
 }
 
 export function sourceList(answer) {
-  return element("ol", { className: "sources" }, answer.citations.map((citation) => {
+  const seen = new Set();
+  const first = answer.citations.filter(({ marker, quote }) => { // a quote that serves two sentences is listed once
+    const key = `${marker} ${quote}`;
+    return !seen.has(key) && seen.add(key);
+  });
+  return element("ol", { className: "sources" }, first.map((citation) => {
     const open = button("", (event) => openCitation(citation, event.currentTarget), { className: "source-line", name: `Open source ${citation.marker}: ${place(citation)}` });
     open.append(element("span", { className: "chip", textContent: citation.marker, "aria-hidden": "true" }),
       element("span", { className: "where" }, element("bdi", { textContent: citation.document_name ?? "deleted document" }),

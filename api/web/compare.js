@@ -1,10 +1,11 @@
 // Comparisons: the list of runs, and one run with its progress, its figures, and its report in a frame of its own.
 import { call, download, getJson } from "/static/api.js";
 import { build } from "/static/compare_form.js";
-import { button, count, element, isolated, percent, seconds, sentence, sure } from "/static/element.js";
+import { button, count, element, isolated, percent, say, seconds, sentence, sure } from "/static/element.js";
 import { reportFrame } from "/static/report.js";
 
 const WAIT = 1000; // milliseconds between two looks at a run that works
+const GONE = "gone"; // what an action says that leaves nothing to look at
 const WORDS = { queued: "waiting", running: "running", ready: "ready", failed: "failed", cancelled: "cancelled" };
 const WORKING = ["queued", "running", "parsing", "embedding"];
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -29,15 +30,21 @@ function stateOf(run) {
 
 function acts(run, after) {
   const row = element("span", { className: "row actions" });
-  const act = (label, work, className) => button(label, async () => { try { await work(); } catch (error) { tell(error.message); } after(); }, { name: `${label} ${run.name}`, className });
+  const act = (label, work, className) => button(label, async () => {
+    try {
+      if (await work() !== GONE) after();
+    } catch (error) { tell(error.message); }
+  }, { name: `${label} ${run.name}`, className });
   if (WORKING.includes(run.status)) row.append(act("Cancel", () => call("POST", path(run.comparison_id, "/cancel")), "quiet"));
   else {
     if (["failed", "cancelled"].includes(run.status)) row.append(act("Resume", () => call("POST", path(run.comparison_id, "/resume")), "quiet"));
     row.append(act("Delete", async () => {
-      if (!await sure(`Delete the comparison “${isolated(run.name)}” with its results?`)) return;
+      if (!await sure(`Delete the comparison “${isolated(run.name)}” with its results?`)) return GONE;
       await call("DELETE", path(run.comparison_id));
-      tell("Deleted.");
       if (shown === run.comparison_id) location.hash = "#/compare";
+      else list({ anew: true });
+      say("Deleted.");
+      return GONE;
     }, "quiet danger"));
   }
   return row;
@@ -51,15 +58,15 @@ function runRow(run) {
   run.error ? element("p", { className: "bad", textContent: sentence(run.error.message) }) : null);
 }
 
-async function list() {
+async function list({ anew = false } = {}) {
   clearTimeout(timer);
   if (shown !== null || !visible()) return;
   try {
     const { data } = await getJson("/v1/comparisons");
     if (shown !== null) return;
-    if (!runs.contains(document.activeElement)) runs.replaceChildren(...data.map(runRow));
+    if (anew || !runs.contains(document.activeElement)) runs.replaceChildren(...data.map(runRow));
     document.getElementById("no-runs").hidden = data.length > 0;
-    if (data.some((run) => WORKING.includes(run.status))) timer = setTimeout(list, WAIT);
+    if (data.some((run) => WORKING.includes(run.status))) timer = setTimeout(() => list(), WAIT);
   } catch (error) {
     tell(away(error));
   }
@@ -94,7 +101,8 @@ async function follow(id) {
   }
   view.replaceChildren(...[...head, files(run)].filter(Boolean));
   if (run.status !== "ready") return;
-  const html = await (await call("GET", path(id, "/report.html"))).text().catch((error) => { tell(error.message); return null; });
+  let html = null;
+  try { html = await (await call("GET", path(id, "/report.html"))).text(); } catch (error) { tell(error.message); }
   if (shown === id && html !== null) view.append(reportFrame(html, `Report of ${run.name}`));
 }
 
@@ -109,7 +117,7 @@ export function show([id]) {
   view.hidden = shown === null;
   view.replaceChildren();
   if (shown === null) list();
-  else follow(shown).catch((error) => tell(error.message));
+  else follow(shown);
 }
 
 export function start() {

@@ -69,7 +69,7 @@ function distribution() {
   const facts = [`Token ${chosen + 1} of ${found.tokens.length}`, `entropy ${(token.entropy / Math.LN2).toFixed(2)} bits`,
     tail > 1e-9 ? `more than ${count(n_kept, "candidate")} left` : `${count(n_kept, "candidate")} left`];
   return [
-    element("h3", {}, "After “", element("code", { textContent: found.tokens.slice(Math.max(0, chosen - 4), chosen).map((item) => item.text).join("").trimStart() || "the prompt", dir: "auto" }), "”"),
+    element("h3", {}, chosen ? ["After “", element("code", { textContent: found.tokens.slice(Math.max(0, chosen - 4), chosen).map((item) => item.text).join("").trimStart(), dir: "auto" }), "”"] : "After the prompt"),
     element("p", { className: "meta", textContent: `${facts.join(" · ")}${estimated ? " · ≈ the share of unlisted tokens is estimated at this temperature" : ""}` }),
     element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Candidates" }, element("table", { className: "candidates" },
       element("thead", {}, element("tr", {}, element("th", { scope: "col", textContent: "Candidate" }), element("th", { scope: "col" }, element("span", { className: "sr", textContent: "Bars" })),
@@ -117,7 +117,7 @@ function tokenStrip() {
 }
 
 function legend() {
-  const names = ["90 % and more", "60 %", "30 %", "10 %", "less"];
+  const names = ["90 % and more", "from 60 %", "from 30 %", "from 10 %", "less"];
   return element("p", { className: "legend meta" }, "Probability: ", names.map((name, index) => element("span", { className: "swatch", data: { level: index }, textContent: name })));
 }
 

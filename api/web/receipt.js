@@ -11,16 +11,18 @@ const FLAGS = {
   instructions: ["has text that speaks to a language model; it is treated as plain text", "have text that speaks to a language model; it is treated as plain text"],
 };
 
+const TOLD = ["image_only", "unreadable", "repaired", "instructions"]; // the service's own warnings speak of these
+
 function named(numbers) {
   const shown = numbers.length > SHOWN ? [...numbers.slice(0, SHOWN - 1), `${numbers.length - SHOWN + 1} more`] : numbers;
   return shown.length === 1 ? `page ${shown[0]}` : `pages ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }
 
-function flagLines(rows) {
+function flagLines(rows, warned) {
   const by = new Map();
   for (const row of rows) for (const flag of row.flags) by.set(flag, [...(by.get(flag) ?? []), row.page]);
   if (by.has("image_only")) by.delete("no_text");
-  return [...by].map(([flag, numbers]) => {
+  return [...by].filter(([flag]) => !(warned && TOLD.includes(flag))).map(([flag, numbers]) => {
     const words = FLAGS[flag] ?? [`is marked “${flag}”`, `are marked “${flag}”`];
     if (numbers[0] === null) return sentence(`the document ${words[0]}`);
     return sentence(`${named(numbers)} ${words[numbers.length === 1 ? 0 : 1]}`);
@@ -38,8 +40,7 @@ export function receiptLines(receipt) {
   if (receipt.encoding) lines.push(`The file's encoding is ${receipt.encoding}.`);
   if (n_ocr) lines.push(`${count(n_ocr, "page")} read by text recognition.`);
   if (receipt.n_truncated_passages) lines.push(`${count(receipt.n_truncated_passages, "passage")} longer than the embedder reads; their end is found by words only.`);
-  const warned = new Set(receipt.warnings);
-  return [...lines, ...flagLines(receipt.pages).filter((line) => !warned.has(line)), ...warned];
+  return [...lines, ...flagLines(receipt.pages, receipt.warnings.length > 0), ...receipt.warnings];
 }
 
 // One bar a page, as high as it has text, marked where something is to be said.

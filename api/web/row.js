@@ -6,6 +6,8 @@ import { isClean, pageStrip, receiptLines } from "/static/receipt.js";
 const WORDS = { queued: "waiting", parsing: "being read", embedding: "being indexed", ready: "ready", failed: "failed", cancelled: "cancelled" };
 const WORKING = ["queued", "parsing", "embedding"];
 const STOPPED = ["failed", "cancelled"];
+const KINDS = [["pdf", "PDF"], ["wordprocessingml", "Word"], ["presentationml", "PowerPoint"], ["spreadsheetml", "Excel"], ["epub", "EPUB"], ["html", "HTML"], ["markdown", "Markdown"], ["csv", "CSV"], ["plain", "text"]];
+const kind = (type) => KINDS.find(([part]) => type.includes(part))?.[1] ?? type;
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 async function replace(item, tell) {
@@ -45,7 +47,7 @@ function actions(item, hooks) {
 
 function inside(item, hooks) {
   const facts = [
-    `Added ${DAY.format(new Date(item.created_at))}`, item.version > 1 ? `version ${item.version}` : null, item.media_type, size(item.n_bytes),
+    `Added ${DAY.format(new Date(item.created_at))}`, item.version > 1 ? `version ${item.version}` : null, kind(item.media_type), size(item.n_bytes),
   ].filter(Boolean).join(" · ");
   const lines = receiptLines(item.receipt);
   return element("div", { className: "inside" },
@@ -62,7 +64,7 @@ export function documentRow(item, hooks, open) {
     item.n_pages ? element("span", { textContent: count(item.n_pages, "page") }) : null,
     item.n_passages ? element("span", { textContent: count(item.n_passages, "passage") }) : null,
     item.status === "ready" && !isClean(item.receipt) ? element("span", { className: "warned", textContent: "see its receipt" }) : null);
-  const head = element("button", { type: "button", className: "row-head", "aria-expanded": String(open) }, element("bdi", { className: "name", textContent: item.name }), facts);
+  const head = element("button", { type: "button", className: "row-head", "aria-expanded": String(open) }, element("span", { className: "name" }, element("bdi", { textContent: item.name })), facts);
   const row = element("li", { data: { id: item.document_id } }, head);
   if (WORKING.includes(item.status)) {
     row.append(element("div", { className: "row working" },

@@ -169,6 +169,9 @@ def test_no_view_is_wider_than_the_screen(visit: Visit, ask: Ask, answer_id: str
         page.goto(f"/{address}")
         if "inspect" in address:
             page.locator(".token").first.wait_for()
+        if "compare" in address:
+            page.fill("#paste", "A long question " * 20)
+            page.get_by_role("button", name="Add these").click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
     page.goto("/#/ask")
     turn.locator("button.chip").first.click()
