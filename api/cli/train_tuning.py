@@ -195,6 +195,6 @@ def _keep(tuned: Any, trainee: "Trainee", model: "ResolvedModel", out: Path, nam
         trainee.tokenizer.save_pretrained(folder)
         return folder
     folder = out / "adapter"
-    tuned.save_pretrained(folder)
+    tuned.save_pretrained(folder, save_embedding_layers=False)  # it would ask the hub for the base's embeddings
     write_about(folder, name=name or out.resolve().name, base=model.name, base_sha256=model.sha256)
     return folder
