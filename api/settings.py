@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     embedder: str = Field(default="all-MiniLM-L6-v2", min_length=1)  # "hashing" needs no weights
     decoder: str = Field(default="SmolLM2-135M-Instruct", min_length=1)  # "scripted" needs no weights
     decoder_adapter: str = "shipped"  # "none", or a folder that `citebound train sft` wrote
-    verifier: Literal["shipped", "overlap", "none"] = "overlap"  # "overlap" counts words and needs no weights
+    verifier: Literal["shipped", "overlap", "none"] = "shipped"  # "overlap" counts words and needs no weights
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
