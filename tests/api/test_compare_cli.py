@@ -1,4 +1,4 @@
-"""`citebound compare` and `report` as a person runs them: in processes of their own, killed where it hurts."""
+"""`citebound compare` and `report` as a person runs them: killed where it hurts."""
 
 import json
 import os
@@ -12,7 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+
+from api.cli.main import cli
+from rag.errors import ConflictError, InvalidInputError
 
 REPLY = "Parents may take fourteen weeks of paid parental leave."
 CASES = [
@@ -22,40 +26,43 @@ CASES = [
 
 
 class Here:
-    """A folder to run the command in."""
+    """A folder to run the command in: in this process, or in one of its own where an end or a limit is the point."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
-        self.environment = {
-            **os.environ,
-            "CITEBOUND_DATA_DIR": str(folder / "data"),
-            "CITEBOUND_MODEL_CACHE": str(folder / "models"),
-            "CITEBOUND_EMBEDDER": "hashing",
-            "CITEBOUND_DECODER": "scripted",
-            "CITEBOUND_VERIFIER": "overlap",
-            "CITEBOUND_SCRIPTED_REPLIES": json.dumps([REPLY]),
-            "CITEBOUND_OFFLINE": "true",
-        }
+        self._capsys = capsys
+        monkeypatch.chdir(folder)
+        for name, value in {
+            "DATA_DIR": str(folder / "data"),
+            "MODEL_CACHE": str(folder / "models"),
+            "EMBEDDER": "hashing",
+            "DECODER": "scripted",
+            "VERIFIER": "overlap",
+            "SCRIPTED_REPLIES": json.dumps([REPLY]),
+            "OFFLINE": "true",
+        }.items():
+            monkeypatch.setenv(f"CITEBOUND_{name}", value)
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> None:
         (self.folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr; errors that the command would print are raised."""
+        self._capsys.readouterr()
+        code = cli.main(list(arguments), standalone_mode=False)
+        printed = self._capsys.readouterr()
+        return code or 0, printed.out, printed.err
+
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", "from api.cli.main import main; main()", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment, cwd=self.folder, **more,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder, **more,
         )  # fmt: skip
-
-    def run(self, *arguments: str, expect: int = 0, **more: Any) -> tuple[str, str]:
-        process = self.start(*arguments, **more)
-        out, errors = process.communicate(timeout=240)
-        assert process.returncode == expect, errors
-        return out, errors
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
-    return Here(tmp_path)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(tmp_path, monkeypatch, capsys)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -76,29 +83,28 @@ def test_answers_made_elsewhere_with_gates_and_the_report_again(here: Here) -> N
     here.write("good.jsonl", [{"id": "leave", "text": "fourteen weeks"}, {"id": "king", "text": ""}])
     here.write("bad.jsonl", [{"id": "leave", "text": "<script>alert(1)</script>"}, {"id": "king", "text": "Olaf"}])
     compare = ("compare", "--cases", "cases.jsonl", "--system", "good=good.jsonl", "--system", "bad=bad.jsonl")
-    out, errors = here.run(
-        *compare, "--out", "run", "--json", "--fail-if", "bad.accuracy < 0.5", "--fail-if", "good.accuracy < 0.5",
-        expect=3,
-    )  # fmt: skip
+    code, out, errors = here.run(
+        *compare, "--out", "run", "--json", "--fail-if", "bad.accuracy < 0.5", "--fail-if", "good.accuracy < 0.5"
+    )
     made = json.loads(out)
-    assert made["failed"] == ["bad.accuracy is 0 (0 of 1), which is < 0.5"]
+    assert code == 3 and made["failed"] == ["bad.accuracy is 0 (0 of 1), which is < 0.5"]
     assert errors.strip().splitlines()[-1] == f"citebound: the gate fails: {made['failed'][0]}"
     assert not (here.folder / "models").exists()  # nothing was loaded
     assert "<script>alert" not in (here.folder / "run" / "report.html").read_text()
     before = {path.name: path.read_bytes() for path in (here.folder / "run").iterdir()}
     assert {"manifest.json", "cases.jsonl", "results.jsonl", "report.html", "report.json", "results.csv"} <= set(before)
-    here.run("report", "run")
+    with pytest.raises(ConflictError, match="add --resume"):
+        here.run(*compare, "--out", "run")
+    code, out, _ = here.run(*compare, "--out", "run", "--resume", "--fail-if", "bad worse than run on accuracy")
+    assert code == 0 and "good: correct 1" in out
     assert before == {path.name: path.read_bytes() for path in (here.folder / "run").iterdir()}
-    _, errors = here.run(*compare, "--out", "run", expect=1)
-    assert "add --resume" in errors and errors.count("\n") == 1
-    out, _ = here.run(*compare, "--fail-if", "bad worse than run on accuracy", expect=0)
-    assert "good: correct 1" in out and not (here.folder / "report.html").exists()
 
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
-    _, errors = here.run("report", "run", expect=1, preexec_fn=small_disk)
-    assert errors.startswith("citebound: ") and "Traceback" not in errors
+    process = here.start("report", "run", preexec_fn=small_disk)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 1 and errors.startswith("citebound: ") and errors.count("\n") == 1
     assert before == {path.name: path.read_bytes() for path in (here.folder / "run").iterdir()}
 
 
@@ -111,13 +117,16 @@ def test_a_wrong_argument_is_one_line(here: Here) -> None:
         (("--cases", "cases.jsonl", "--system", "a=none.jsonl"), "no answers in it"),
         (("--cases", "cases.jsonl", "--system", "a:depth=3"), "'depth=3' is not known"),
         (("--cases", "cases.jsonl", "--system", "a", "--fail-if", "a is bad"), "cannot be read"),
+        (("--cases", "cases.jsonl", "--system", "a", "--fail-if", "b.accuracy < 1"), "no system is named b"),
     ):
-        _, errors = here.run("compare", *arguments, expect=1)
-        assert words in errors and errors.count("\n") == 1, errors
-    _, errors = here.run("compare", "--system", "a", expect=2)
-    assert "--cases FILE" in errors
-    _, errors = here.run("report", ".", expect=1)
-    assert "holds no run" in errors
+        with pytest.raises(InvalidInputError, match=words) as caught:
+            here.run("compare", *arguments)
+        assert "\n" not in str(caught.value)
+    for arguments in (("--system", "a"), ("--cases", "cases.jsonl"), ("--draft", "3", "--system", "a")):
+        with pytest.raises(click.UsageError):
+            here.run("compare", *arguments)
+    with pytest.raises(InvalidInputError, match="holds no run"):
+        here.run("report", ".")
 
 
 def test_a_run_that_is_killed_is_completed_by_resume(here: Here) -> None:
@@ -130,7 +139,6 @@ def test_a_run_that_is_killed_is_completed_by_resume(here: Here) -> None:
         "--system", "grounded", "--out", "run",
     )  # fmt: skip
     process = here.start(*arguments, start_new_session=True)
-    state = here.folder / "run" / "comparison.json"
     deadline = time.monotonic() + 120
     while n_results(here.folder / "data" / "catalog.sqlite3") == 0:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -138,25 +146,23 @@ def test_a_run_that_is_killed_is_completed_by_resume(here: Here) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (here.folder / "run" / "results.jsonl").exists()
-    first = json.loads(state.read_text())
-    out, _ = here.run(*arguments, "--resume")
-    assert json.loads(state.read_text()) == first  # the same comparison went on
+    state = (here.folder / "run" / "comparison.json").read_text()
+    _, out, _ = here.run(*arguments, "--resume")
+    assert (here.folder / "run" / "comparison.json").read_text() == state  # the same comparison went on
     results = rows(here.folder / "run" / "results.jsonl")
     keys = [(row["case_id"], row["system"]) for row in results]
     assert len(keys) == len(set(keys)) == 302
     assert {row["outcome"] for row in results} == {"correct", "false_confidence"}
     assert "grounded: correct 150, false_confidence 1" in out
-    again, _ = here.run(*arguments, "--resume")
-    assert again == out
 
 
 def test_drafted_cases_are_lines_to_edit(here: Here) -> None:
     (here.folder / "bridge.txt").write_text("The bridge over the river was opened in 1987 by the city council of Lund.")
     here.run("ingest", "bridge.txt")
-    out, errors = here.run("compare", "--draft", "3", "--collection", "default")
+    _, out, errors = here.run("compare", "--draft", "3", "--collection", "default")
     (case,) = [json.loads(line) for line in out.splitlines()]
     assert case["drafted"] is True and "edit them" in errors
-    here.run("compare", "--draft", "3", "--cases", "drafted.jsonl")
-    assert (here.folder / "drafted.jsonl").read_text() == out
-    _, errors = here.run("compare", "--draft", "3", "--cases", "drafted.jsonl", expect=1)
-    assert "exists" in errors
+    (here.folder / "drafted.jsonl").write_text("mine")
+    with pytest.raises(FileExistsError):
+        here.run("compare", "--draft", "3", "--cases", "drafted.jsonl")
+    assert (here.folder / "drafted.jsonl").read_text() == "mine"
