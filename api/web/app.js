@@ -1,9 +1,7 @@
 // The views, and the addresses that lead to them: #/ask/ANSWER, #/library, #/doc/ID/page/N, #/inspect/ANSWER, #/compare/ID.
 import * as ask from "/static/ask.js";
 import * as collections from "/static/collections.js";
-import * as compare from "/static/compare.js";
 import { say } from "/static/element.js";
-import * as inspect from "/static/inspect.js";
 import * as library from "/static/library.js";
 import * as peek from "/static/peek.js";
 import * as source from "/static/source.js";
@@ -12,7 +10,23 @@ import * as upload from "/static/upload.js";
 
 const TITLES = { ask: "Ask", library: "Library", inspect: "Look inside", compare: "Compare" };
 const THEMES = { "": "as the system", light: "light", dark: "dark" };
-const views = { ask, library, inspect, compare };
+// What is not needed to ask is loaded when it is first looked at.
+function later(load) {
+  let loading = null;
+  return {
+    async show(parts) {
+      loading ??= load().then((module) => { module.start(); return module; });
+      try {
+        (await loading).show(parts);
+      } catch {
+        loading = null;
+        say("This view could not be loaded; see that the service runs, then choose it again.");
+      }
+    },
+  };
+}
+
+const views = { ask, library, inspect: later(() => import("/static/inspect.js")), compare: later(() => import("/static/compare.js")) };
 let current = null;
 
 function route() {
@@ -69,8 +83,6 @@ collections.start();
 upload.start();
 ask.start();
 library.start({ forget });
-inspect.start();
-compare.start();
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the view
   document.getElementById(`${current}-title`).focus();

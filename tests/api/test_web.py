@@ -133,7 +133,7 @@ def test_what_the_page_loads_is_served(client: httpx.Client, page: Tags) -> None
         for address in [attrs.get("src") or (attrs.get("href") if tag == "link" else None)]
         if address
     ]
-    wanted += [found for name in SCRIPTS for found in re.findall(r'from "([^"]+)"', _read(name))]
+    wanted += [found for name in SCRIPTS for found in re.findall(r'(?:from |import\()"([^"]+)"', _read(name))]
     assert wanted
     for address in wanted:
         assert client.get(address).status_code == 200, address
