@@ -95,7 +95,11 @@ def main() -> None:
         began = time.perf_counter()
         events = list(
             stream_answer(
-                AskRequest(question=asked["question"], sampling=SamplingParams(max_new_tokens=64)),
+                AskRequest(
+                    question=asked["question"],
+                    sampling=SamplingParams(max_new_tokens=64),
+                    prompt_tokens=args.prompt_tokens,
+                ),
                 Pipeline(retriever=Paragraphs(texts), decoder=decoder),
                 answer_id="a",
                 now=NOW,
