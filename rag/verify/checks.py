@@ -31,16 +31,26 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _NUMBER = re.compile(
-    r"(?<![\w.,])[-−]?(\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)\s?"
-    r"(%|percent\b|per cent\b|(?:hundred|thousand|million|billion|trillion|bn|mn|[kKmMbB])\b|[a-zA-Z]{1,3}\b)?"
-    r"|\b(\d+)(?:st|nd|rd|th|s)\b",
+    r"\b(\d+)(?:(s)|(?:st|nd|rd|th))\b(\scentur)?"
+    r"|(?<![\w.,])[-−]?(\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)\s?"
+    r"(%|percent\b|per cent\b|(?:hundred|thousand|million|billion|trillion|bn|mn|[kKmMbB])\b|[a-zA-Z]{1,3}\b)?",
 )
+_DECADE, _CENTURY = "decade", "century"
+_PERIODS = {_DECADE: 10, _CENTURY: 100}  # years
 _SINGLE = "|".join([*_SMALL, *_TENS, *_ORDINALS, *_TIMES])
 _SPELLED = re.compile(
     rf"\b(?:({'|'.join(_TENS)})[-\s]({'|'.join(list(_SMALL)[1:10])})|({_SINGLE}))\b(?:[-\s]({'|'.join(_SCALES)})\b)?",
     re.IGNORECASE,
 )
-_MONTH = re.compile(rf"\b({'|'.join(name for name in _MONTHS if name != 'may')}|May)\b\.?", re.IGNORECASE)
+_MONTH = re.compile(rf"(?<!^)\b({'|'.join(name.title() for name in _MONTHS)})\b\.?")
+_MONTH_UNIT = "month"
+_PLAIN_OVER = 12
+_YEAR = re.compile(r"1[0-9]{3}|20[0-9]{2}")
+_COUNTED = re.compile(
+    rf"\b(\d[\d,.]*(?:\s(?:hundred|thousand|million|billion))?|{'|'.join(list(_SMALL)[2:])}|{'|'.join(_TENS)})"
+    r"[\s-]([a-zA-ZÀ-ÿ]{3,})",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w'’-]*(?:\s+[A-ZÀ-ÖØ-Þ][\w'’-]*)*")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|none|nobody|nothing|nowhere|without|cannot|hardly|\w+n[’']t|failed to|lacks?"
@@ -61,7 +71,11 @@ class Quantity:
     text: str  # as written
 
     def same_as(self, other: "Quantity") -> bool:
-        """Equal values, and not two different units."""
+        """Equal values, and not two different units; a decade or a century is met by any year of it."""
+        for span, other_one in ((self, other), (other, self)):
+            if span.unit in _PERIODS and other_one.unit == "":
+                first = span.value if span.unit == _DECADE else 100 * (span.value - 1)
+                return first <= other_one.value < first + _PERIODS[span.unit] or other_one.value == span.value
         if self.unit and other.unit and self.unit != other.unit:
             return False
         return abs(self.value - other.value) <= 1e-9 * max(1.0, abs(self.value))
@@ -73,22 +87,28 @@ class Comparison:
 
     n_numbers: int  # numbers that the claim states
     missing_numbers: tuple[str, ...]  # those that the evidence does not hold, as written
+    plain_missing: tuple[str, ...]  # those of them that are over _PLAIN_OVER in digits: nobody counts them on fingers
     n_names: int
     missing_names: tuple[str, ...]  # names of which the evidence holds no word
+    conflicts: tuple[
+        tuple[str, str], ...
+    ]  # ("14 days", "30 days"): the claim's, the evidence's; none of the claim's there
     negation_differs: bool  # one of the two negates and the other does not
 
 
 def quantities(text: str) -> tuple[Quantity, ...]:
-    """The numbers of `text`, spelled-out ones, scaled ones ("3 million") and months (as 1 to 12) included."""
+    """The numbers of `text`: spelled-out ones, scaled ones ("3 million") and months (1 to 12) included."""
     found: list[tuple[int, Quantity]] = []
     for match in _NUMBER.finditer(text):
-        digits, unit, ordinal = match.group(1), match.group(2) or "", match.group(3)
+        ordinal, digits, unit = match.group(1), match.group(4), match.group(5) or ""
         if ordinal is not None:
-            found.append((match.start(), Quantity(value=float(ordinal), unit="", text=match.group().strip())))
+            period = _DECADE if match.group(2) and len(ordinal) == 4 else _CENTURY if match.group(3) else ""
+            shown = ordinal + match.group()[len(ordinal) :].removesuffix(" centur")
+            found.append((match.start(), Quantity(value=float(ordinal), unit=period, text=shown)))
             continue
         unit = _UNITS.get(unit.casefold(), unit.casefold())
         value = _value(digits)
-        if unit in _SCALES and (unit not in _KNOWN_UNITS or match.group(2) == "M"):
+        if unit in _SCALES and (unit not in _KNOWN_UNITS or match.group(5) == "M"):
             value, unit = value * _SCALES[unit], ""
         elif unit not in _KNOWN_UNITS and unit != "%":
             unit = ""
@@ -100,8 +120,25 @@ def quantities(text: str) -> tuple[Quantity, ...]:
         found.append(
             (match.start(), Quantity(value=value * _SCALES.get(scale, 1.0), unit="", text=match.group().strip()))
         )
+    for match in _MONTH.finditer(text):
+        month = Quantity(value=float(_MONTHS[match.group(1).casefold()]), unit=_MONTH_UNIT, text=match.group(1))
+        found.append((match.start(), month))
     found.sort(key=lambda row: row[0])
     return tuple(quantity for _, quantity in found)
+
+
+def counted(text: str) -> tuple[tuple[Quantity, str, str], ...]:
+    """Numbers with what they count: (the number, the plain form of the word after it, both as written).
+
+    Years and ordinals count nothing; "30 paid days" counts "paid", which is as good for telling 30 from 14.
+    """
+    rows = []
+    for match in _COUNTED.finditer(text):
+        terms = content_words(match.group(2))
+        values = quantities(match.group(1))
+        if terms and len(values) == 1 and not _YEAR.fullmatch(match.group(1)):
+            rows.append((values[0], terms[0], match.group()))
+    return tuple(rows)
 
 
 def compare(claim: str, evidence: str, *, asked: str = "") -> Comparison:
@@ -113,12 +150,21 @@ def compare(claim: str, evidence: str, *, asked: str = "") -> Comparison:
     ]
     held = frozenset(content_words(evidence))
     given_words = frozenset(content_words(asked))
+    told = counted(evidence)
+    conflicts = []
+    for number, what, said in counted(claim):
+        there = [(other, written) for other, same, written in told if same == what]
+        if there and number in stated and not any(number.same_as(other) for other, _ in there):
+            conflicts.append((said, there[0][1]))
     names = [name for name in names_of(claim) if not given_words.issuperset(content_words(name))]
+    missing = [one for one in stated if not any(one.same_as(other) for other in known)]
     return Comparison(
         n_numbers=len(stated),
-        missing_numbers=tuple(one.text for one in stated if not any(one.same_as(other) for other in known)),
+        missing_numbers=tuple(one.text for one in missing),
+        plain_missing=tuple(one.text for one in missing if one.value > _PLAIN_OVER and one.text[0].isdecimal()),
         n_names=len(names),
         missing_names=tuple(name for name in names if not _held(name, held)),
+        conflicts=tuple(conflicts),
         negation_differs=is_negated(claim) != is_negated(evidence),
     )
 
@@ -140,14 +186,10 @@ def is_negated(text: str) -> bool:
     return _NEGATION.search(text) is not None
 
 
-def months(text: str) -> frozenset[int]:
-    """The months that `text` names, 1 to 12."""
-    return frozenset(_MONTHS[match.group(1).casefold()] for match in _MONTH.finditer(text))
-
-
 def reasons(comparison: Comparison, limit: int = 3) -> tuple[str, ...]:
     """What is missing, for people."""
-    lines = [f"{number} is not in the evidence" for number in comparison.missing_numbers]
+    lines = [f"the evidence says {there}, not {said}" for said, there in comparison.conflicts]
+    lines += [f"{number} is not in the evidence" for number in comparison.missing_numbers]
     lines += [f"{name} is not named in the evidence" for name in comparison.missing_names]
     return tuple(dict.fromkeys(lines))[:limit]
 

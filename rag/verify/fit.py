@@ -50,15 +50,25 @@ _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 _FOR = """window_words gathered_words evidence_words own_words answered pairs window_pairs support support_top
     support_gathered support_mean"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
-    negation_differs length contradiction contradiction_top contradiction_max"""
+    conflicts negation_differs length contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
 _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
+_MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))
 _PENALTY = 3.0
 _MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
 _TOLERANCE = 0.01
 _READ_TOGETHER = 64  # cases whose pairs fill batches together
 _N_FOLDS = 5
-_AGAINST = ("contradiction", "contradiction_top", "contradiction_max", "support", "window_words", "negation_differs")
+_AGAINST = (
+    "refuted_top",
+    "refuted_max",
+    "contradiction_top",
+    "window_words",
+    "rarest_missing",
+    "conflicts",
+    "numbers_missing",
+    "negation_differs",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +89,7 @@ class Signals:
     supported: Array  # (n,) of 0 and 1
     labels: tuple[int, ...]
     sources: tuple[str, ...]
-    vetoed: Array  # (n,) of 0 and 1: a number is missing from all evidence
+    vetoed: Array  # (n,) of 0 and 1: a plain number is missing from all evidence
 
 
 def count_words(paragraphs: Iterable[Paragraph]) -> WordCounts:
@@ -137,7 +147,7 @@ def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> S
             found += readings
             kept += [case] * len(readings)
         values += [read.values.astype(np.float64) for read in read_signals(found, model)]
-        vetoed += [bool(reading.lexical.comparison.missing_numbers) for reading in found]
+        vetoed += [bool(reading.lexical.comparison.plain_missing) for reading in found]
     return Signals(
         values=np.asarray(values, dtype=np.float64),
         supported=np.array([case.label == SUPPORTED for case in kept], dtype=np.float64),
@@ -169,10 +179,10 @@ def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> 
     """The four weighings and the scale of long claims."""
     values, labels, shares = calibration.values, calibration.supported, _source_shares(calibration.sources)
     share = share_long(values)
-    short = _fit(values, labels, shares, FEATURES, share < 1)
+    short = _fit(values, labels, shares, LEXICAL_FEATURES + _MODEL_SIGNALS, share < 1)
     every = np.ones(len(labels), dtype=bool)
     words = _fit(values, labels, shares, _WORD_SIGNALS, every)
-    model = _fit(values, labels, shares, MODEL_FEATURES, every)
+    model = _fit(values, labels, shares, _MODEL_SIGNALS, every)
     long = share >= _MOSTLY_LONG
     scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])

@@ -88,7 +88,7 @@ class ClaimJudge:
         parameters = self._parameters
         threshold = parameters.info.threshold
         values = read.values[None, :].astype(np.float64)
-        missing_number = bool(reading.lexical.comparison.missing_numbers)
+        missing_number = bool(reading.lexical.comparison.plain_missing)
         score = round(float(support_scores(parameters, values, [missing_number])[0]), _DIGITS)
         label: VerdictLabel = "supported"
         window = reading.windows[read.supports]

@@ -29,6 +29,7 @@ LEXICAL_FEATURES = (
     "window_numbers_missing",  # that the best window lacks
     "names_missing",  # share of the claim's names of which no evidence holds a word
     "window_names_missing",
+    "conflicts",  # numbers that count something of which the best window states another number, at most 2
     "negation_differs",  # 1 where claim or best window negates and the other does not
     "length",  # log of the number of content words
     "asked",  # 1 for an answer read after its question
@@ -41,6 +42,8 @@ MODEL_FEATURES = (
     "contradiction",  # log-odds of contradicted against the other two, in the window that most supports
     "contradiction_top",  # in the window with most of the claim's words
     "contradiction_max",  # the highest of all windows
+    "refuted_top",  # log-odds of contradicted against unsupported, in the window with most of the claim's words
+    "refuted_max",  # the highest of all windows
 )
 FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
 _MOST_MISSING = 5.0
@@ -101,6 +104,7 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         _part(len(here.missing_numbers), here.n_numbers),
         _part(len(everything.missing_names), everything.n_names),
         _part(len(here.missing_names), here.n_names),
+        min(len(here.conflicts), 2),
         float(here.negation_differs),
         math.log1p(len(terms)),
         float(bool(wording.asked)),
@@ -120,6 +124,7 @@ class Read:
 def model_signals(logits: FloatArray, windows: Sequence[Window]) -> Read:
     """The MODEL_FEATURES of one claim from the logits (n_windows, 3) of its windows."""
     support, contradiction = log_odds(logits, 0), log_odds(logits, 1)
+    refuted = np.clip(logits[:, 1] - logits[:, 2], -20.0, 20.0)
     placed = [index for index, window in enumerate(windows) if window.evidence is not None] or [0]
     best = max(placed, key=lambda index: (support[index], -index))
     gathered = [index for index, window in enumerate(windows) if window.evidence is None]
@@ -131,6 +136,8 @@ def model_signals(logits: FloatArray, windows: Sequence[Window]) -> Read:
         contradiction[best],
         contradiction[0],
         contradiction.max(),
+        refuted[0],
+        refuted.max(),
     )
     return Read(
         values=np.asarray(values, dtype=np.float32),

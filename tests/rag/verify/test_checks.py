@@ -38,6 +38,32 @@ def test_units_tell_numbers_apart() -> None:
     assert compare("It is 5 km long.", "It is 5 m long.").missing_numbers == ("5 km",)
 
 
+def test_a_year_meets_its_decade_and_its_century() -> None:
+    assert compare("It began in the late 1950s.", "Founded in 1959.").missing_numbers == ()
+    assert compare("It is of the 20th century.", "Founded in 1959.").missing_numbers == ()
+    assert compare("It is of the 19th century.", "Founded in 1959.").missing_numbers == ("19th",)
+    assert compare("It began in 1958.", "It is of the 1950s.").missing_numbers == ()
+
+
+def test_small_numbers_may_have_been_counted() -> None:
+    found = compare("It has two sides and 42 doors.", "There is a front and a back.")
+    assert found.missing_numbers == ("two", "42")
+    assert found.plain_missing == ("42",)
+
+
+def test_a_month_is_looked_up() -> None:
+    assert compare("Leave expires in May.", "Leave expires in March.").missing_numbers == ("May",)
+    assert compare("It may rain.", "It rains.").n_numbers == 0
+
+
+def test_another_number_of_the_same_thing_conflicts() -> None:
+    found = compare("Employees get 14 days.", "Employees get 30 days of leave; parents take 14 weeks.")
+    assert found.missing_numbers == ()
+    assert found.conflicts == (("14 days", "30 days"),)
+    assert reasons(found) == ("the evidence says 30 days, not 14 days",)
+    assert compare("They get 14 weeks.", "They get 30 days; parents take 14 weeks.").conflicts == ()
+
+
 def test_what_the_question_says_is_not_looked_up() -> None:
     assert compare("Roth", "Helene Roth won.", asked="Who won the race of 1912 in Bonn?").n_numbers == 0
 
