@@ -92,21 +92,11 @@ class TrainingRun:
 
     def report(self, row: dict[str, Any]) -> None:
         """Hear of one step."""
-        from tqdm import tqdm
-
         row = row | self._share(row)
         if self._log is not None:
             self._log.write(row)
         if self._bar is None:
-            watched = sys.stderr.isatty()
-            self._bar = tqdm(
-                total=row["n_steps"],
-                initial=row["step"] - 1,
-                desc=self._kind,
-                unit="step",
-                file=sys.stderr,
-                mininterval=0.2 if watched else _BAR_SECONDS,
-            )
+            self._bar = bar(total=row["n_steps"], initial=row["step"] - 1, desc=self._kind, unit="step")
         shown = {"loss": f"{row['loss']:.3f}", "tokens/s": f"{row['tokens_per_second']:.0f}"}
         if "matrix_share" in row:
             shown["of matrix rate"] = f"{row['matrix_share']:.0%}"
@@ -152,6 +142,13 @@ def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
         "matrix_share": round(sum(shares) / len(shares), 4) if shares else None,
     }
+
+
+def bar(items: Iterable[Any] | None = None, **shape: Any) -> Any:
+    """A progress bar on stderr (`tqdm`), seldom redrawn where nobody watches a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, file=sys.stderr, mininterval=0.2 if sys.stderr.isatty() else _BAR_SECONDS, **shape)
 
 
 def say(results: Mapping[str, Any]) -> None:

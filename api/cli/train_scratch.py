@@ -12,7 +12,7 @@ import click
 
 from api.cli import options, train_options
 from api.cli.documents import files_in
-from api.cli.train_run import TrainingRun, prepare, say, write_rows
+from api.cli.train_run import TrainingRun, bar, prepare, say, write_rows
 from llm.training.pretrain import PretrainConfig
 from llm.training.tokenizer import TokenizerConfig
 from rag.errors import InvalidInputError
@@ -44,13 +44,11 @@ def corpus(paths: tuple[Path, ...], out: Path, fields: tuple[str, ...], data_dir
 
 
 def _documents(files: list[Path], fields: tuple[str, ...], limits: Any) -> Iterator[dict[str, str]]:
-    from tqdm import tqdm
-
     from ingest.sandbox import Sandbox
     from rag.errors import DocumentError
 
     with Sandbox(limits) as sandbox:
-        for path in tqdm(files, desc="corpus", unit="file", file=sys.stderr):
+        for path in bar(files, desc="corpus", unit="file"):
             if path.name.endswith((".jsonl", ".jsonl.gz")):
                 yield from _rows(path, fields)
                 continue
@@ -157,15 +155,13 @@ def _end_of_text(words: Any) -> int:
 
 def _encode(files: tuple[Path, ...], words: Any, source: str, folder: Path) -> None:
     """Write the corpus as token ids, unless that was done."""
-    from tqdm import tqdm
-
     from llm.prompt_encoding import PromptEncoder
     from llm.training.corpus import read_pieces
     from llm.training.token_file import read_tokens, write_tokens
 
     if read_tokens(folder, source=source) is None:
         write_tokens(
-            tqdm(read_pieces(files), desc="encoding", unit="text", file=sys.stderr),
+            bar(read_pieces(files), desc="encoding", unit="text"),
             PromptEncoder(words),
             end_id=_end_of_text(words),
             vocabulary=len(words),
