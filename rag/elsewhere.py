@@ -88,7 +88,8 @@ def check_closed_book(
 ) -> tuple[Finding, ...]:
     """Judge what was written without documents against what the collection holds on each claim.
 
-    Where it holds nothing on a claim, that claim is unsupported.
+    Where it holds nothing on a claim, that claim is unsupported. Verdicts carry no reasons here: these may quote
+    documents that the answer is not otherwise made of, so that nobody would find them when such a document is deleted.
 
     Raises:
         CancelledError: `cancel` was set.
@@ -104,7 +105,6 @@ def check_closed_book(
             score=found.judgement.score,
             claim=claim,
             passage_id=found.passage_id,
-            reasons=found.judgement.reasons,
         )
         checked.append(dataclasses.replace(finding, verdict=verdict))
     return tuple(checked)

@@ -15,8 +15,9 @@ def redact(payload: Mapping[str, Any], document_id: str) -> dict[str, Any]:
 
     Quotes, hit texts, headings and the document's name become null. A sentence that cites the document, or repeats
     four words in a row of what was retrieved from it, makes the whole `text` null, since the offsets of other
-    citations must keep their meaning. Claims on such sentences lose text and reasons; so do all sentences the strict
-    policy removed, whose sources are not known any more. Everything touched has `redacted: true`.
+    citations must keep their meaning. Claims on such sentences lose their text; so do all sentences the strict
+    policy removed, whose sources are not known any more, and all claims lose their reasons, which may quote anything
+    that was read. Everything touched has `redacted: true`.
     """
     hits = [hit for hit in payload["retrieved"] if hit["document_id"] == document_id]
     citations = [citation for citation in payload["citations"] if citation["document_id"] == document_id]
@@ -43,7 +44,12 @@ def redact(payload: Mapping[str, Any], document_id: str) -> dict[str, Any]:
         _without(citation, "quote", "document_name") if citation["document_id"] == document_id else citation
         for citation in payload["citations"]
     ]
-    redacted["claims"] = [_without(claim, "text", "reasons") if tells(claim) else claim for claim in payload["claims"]]
+    redacted["claims"] = [
+        _without(claim, "text", "reasons")
+        if tells(claim)
+        else (_without(claim, "reasons") if claim.get("reasons") else claim)
+        for claim in payload["claims"]
+    ]
     redacted["removed"] = [_without(removed, "text", "reason") for removed in payload["removed"]]
     if citations or _repeats(payload["text"], runs):
         redacted["text"] = None

@@ -254,6 +254,18 @@ def test_a_deletion_takes_its_words_out_and_leaves_the_rest(bench, two) -> None:
     assert "Leave" not in words and "Travel" not in words and ".txt" not in words
 
 
+def test_reasons_go_with_whatever_document_they_may_quote(bench, two) -> None:
+    plain = answer_from([*two[0], *two[1]], [two[1][0]], bench.now)
+    claim = Claim(
+        text="It rains", start=0, end=8, verdict="unsupported", score=0.1, reasons=("the evidence says thirty days",)
+    )
+    bench.catalog.answers.save(dataclasses.replace(plain, text="It rains.", claims=(claim,)))
+    assert bench.catalog.answers.get("ans_1").payload["claims"][0]["reasons"] == ["the evidence says thirty days"]
+    bench.catalog.documents.delete(two[0][0].document_id, bench.now)
+    (kept,) = bench.catalog.answers.get("ans_1").payload["claims"]
+    assert (kept["text"], kept["verdict"], kept["reasons"], kept["redacted"]) == ("It rains", "unsupported", None, True)
+
+
 def test_an_answer_that_repeats_what_it_does_not_cite_is_redacted(bench) -> None:
     content = "the secret word is canary"
     bench.width = 40
