@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.scripted import ScriptedDecoder
@@ -297,6 +297,7 @@ SENTENCES = st.sampled_from(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(SENTENCES, max_size=4), st.sampled_from([" ", "\n", "\n\n"]), st.sampled_from(["flag", "strict"]))
 def test_whatever_was_written_offsets_quotes_and_figures_hold(lines: list[str], glue: str, policy: str) -> None:
     reply = glue.join(lines)

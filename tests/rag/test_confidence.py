@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.attribution import Attributed
@@ -31,6 +31,7 @@ def test_an_estimate_by_hand_and_missing_signals_count_nothing() -> None:
     assert model.estimate(Signals(judge=0.5)) == pytest.approx(3 / (3 + 16), abs=1e-6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0, 1), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1e6))
 def test_shipped_parameters_give_a_probability(score: float, dense: float, probability: float, words: float) -> None:
     signals = Signals(

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.errors import CancelledError
@@ -62,6 +62,7 @@ def test_cancelling_raises() -> None:
         OverlapJudge().judge([claim("The bridge.")], EVIDENCE, cancel=cancel)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=80), st.lists(st.text(max_size=80), max_size=3))
 def test_any_text_gets_a_finite_verdict_with_its_place(text: str, evidence: list[str]) -> None:
     (found,) = OverlapJudge().judge([claim(text)], evidence)
