@@ -114,7 +114,7 @@ def visit(browser: Any, site: httpx.Client) -> Iterator[Visit]:
         settings = {"reduced_motion": "reduce", **settings}
         context = browser.new_context(viewport={"width": width, "height": 800}, base_url=own, **settings)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.add_init_script(f"try {{ localStorage['citebound-collection'] ??= '\"{collection}\"'; }} catch {{}}")
         if script:
             context.add_init_script(script)

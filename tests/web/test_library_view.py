@@ -81,7 +81,7 @@ def test_names_and_texts_that_are_markup_stay_text(
     upload(site, path, "hostile")
     page = visit("/#/library", collection="hostile")
     name = page.locator("#documents .name")
-    assert name.inner_text() == path.name
+    assert name.text_content() == path.name
     page.locator(".row-head").click()
     page.get_by_role("link", name="Read").click()
     page.locator("#source-body .passage").get_by_text("<script>").wait_for()
