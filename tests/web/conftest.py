@@ -89,6 +89,16 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def axe() -> Any:
+    """axe-core, which looks for what people with disabilities stumble over."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        _missing("axe-playwright-python is not installed")
+    return Axe()
+
+
 @pytest.fixture
 def visit(browser: Any, site: httpx.Client) -> Iterator[Visit]:
     """Opens the page as a new person. At the end nothing was asked elsewhere, and nothing was complained of.

@@ -59,7 +59,8 @@ def test_the_tokens_of_an_answer_and_what_the_sliders_make_of_them(visit: Visit,
 
 
 def test_the_reshaped_distribution_is_the_decoders(visit: Visit) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     from llm.sampling import reshaped_probabilities
     from llm.types import SamplingParams
 
@@ -183,15 +184,16 @@ def test_no_view_is_wider_than_the_screen(visit: Visit, ask: Ask, answer_id: str
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_axe_finds_nothing(visit: Visit, ask: Ask, answer_id: str, comparison_id: str, width: int, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+def test_axe_finds_nothing(
+    axe: Any, visit: Visit, ask: Ask, answer_id: str, comparison_id: str, width: int, scheme: str
+) -> None:
     page = visit(width=width, color_scheme=scheme)
     turn = ask(page, QUESTION)
     turn.locator(".found summary").click()
 
     def check(where: str) -> None:
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}, "iframes": False})
+        found = axe.run(page, options={"runOnly": {"type": "tag", "values": tags}, "iframes": False})
         serious = [
             (item["id"], [node["html"][:160] for node in item["nodes"]])
             for item in found.response["violations"]
