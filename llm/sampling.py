@@ -4,6 +4,7 @@ Order: repetition penalty, temperature, top-k, top-p, min-p, draw; the same orde
 Each cut keeps at least the most probable token.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -102,3 +103,12 @@ def make_generator(params: SamplingParams) -> "torch.Generator | None":
     else:
         generator.manual_seed(params.seed)
     return generator
+
+
+def without_unsure(logits: "torch.Tensor", token_id: int, least_probability: float) -> "torch.Tensor":
+    """`logits`, (V,), without `token_id` if it is less probable than `least_probability`."""
+    if float(logits[token_id] - logits.logsumexp(dim=-1)) >= math.log(max(least_probability, 1e-30)):
+        return logits
+    kept = logits.clone()
+    kept[token_id] = -math.inf
+    return kept

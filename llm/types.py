@@ -86,11 +86,24 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reluctance:
+    """A beginning that is taken only where the model is sure of it, such as that of an abstention.
+
+    Where the first token of `text` is less probable than `least_probability` (under the model's own softmax), another
+    one is chosen. Beam search, and engines that cannot, pass over it.
+    """
+
+    text: str
+    least_probability: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One prompt and how to continue it."""
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = SamplingParams()
+    reluctance: Reluctance | None = None
     n_markers: int | None = None  # brackets become the citation markers [1] to [n] and nothing else; None = no rule
     cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
 

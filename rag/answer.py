@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from llm.types import Cancel, Decoder, Message
+from llm.types import Cancel, Decoder, Message, Reluctance
 from rag.answer_types import (
     Answered,
     AnswerEvent,
@@ -107,6 +107,9 @@ def stream_answer(
                 request.sampling,
                 decoder,
                 max_sentences=pipeline.settings.max_sentences,
+                reluctance=None
+                if request.mode == "closed_book"  # nothing holds what it says there against evidence afterwards
+                else Reluctance(text=NOT_IN_DOCUMENTS, least_probability=pipeline.settings.sure_abstention),
                 show=request.policy == "flag",
                 cancel=cancel,
             )

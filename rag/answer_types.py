@@ -18,6 +18,7 @@ class AnswerSettings:
     citation_threshold: float = DEFAULT_THRESHOLD  # 0..1: least attribution score of a citation
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
     abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
+    sure_abstention: float = 0.5  # 0..1: the decoder abstains by itself only where it holds that more probable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

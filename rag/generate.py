@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from llm.errors import CancelledError
-from llm.types import Cancel, Decoder, Generation, Request, SamplingParams, Token
+from llm.types import Cancel, Decoder, Generation, Reluctance, Request, SamplingParams, Token
 from rag.answer_types import AskRequest, Drafted
 from rag.draft import is_complete, tidy
 from rag.markers import held_back
@@ -61,11 +61,18 @@ def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neigh
 
 
 def write_draft(
-    prompt: Prompt, sampling: SamplingParams, decoder: Decoder, *, max_sentences: int, show: bool, cancel: Cancel
+    prompt: Prompt,
+    sampling: SamplingParams,
+    decoder: Decoder,
+    *,
+    max_sentences: int,
+    reluctance: Reluctance | None = None,
+    show: bool,
+    cancel: Cancel,
 ) -> Generator[Drafted, None, Written]:
     """Yield the draft as it grows, if it is to be shown, and return it tidied (see `rag.draft.tidy`).
 
-    A marker is never yielded in two halves.
+    A marker is never yielded in two halves. With `reluctance` the decoder abstains only where it is sure.
 
     Raises:
         CancelledError: `cancel` was set.
@@ -75,7 +82,8 @@ def write_draft(
     first_token_seconds: float | None = None
     text, n_shown, cut_short = "", 0, False
     tokens: list[Token] = []
-    stream = decoder.stream(Request(messages=prompt.messages, sampling=sampling, cancel=cancel))
+    asked = Request(messages=prompt.messages, sampling=sampling, reluctance=reluctance, cancel=cancel)
+    stream = decoder.stream(asked)
     try:
         for event in stream:
             if isinstance(event, Generation):

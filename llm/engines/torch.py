@@ -23,7 +23,7 @@ from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
 from llm.prompt_encoding import PromptEncoder
-from llm.sampling import choose, make_generator
+from llm.sampling import choose, make_generator, without_unsure
 from llm.text_stream import TextStream, token_texts
 from llm.types import (
     Cancel,
@@ -252,11 +252,16 @@ class TorchDecoder:
         chosen: list[int] = []
         for i, row in enumerate(active):
             sampling = row.request.sampling
-            if sampling.temperature == 0 and sampling.repetition_penalty == 1.0 and row.guard is None:
+            reluctance = row.request.reluctance if not row.new_ids else None
+            plain = row.guard is None and reluctance is None
+            if plain and sampling.temperature == 0 and sampling.repetition_penalty == 1.0:
                 chosen.append(best[i])
                 continue
             seen = row.new_ids if self._encoder_decoder else [*row.prompt, *row.new_ids]
             allowed = logits[i].cpu() if row.guard is None else row.guard.apply(logits[i].cpu())
+            if reluctance is not None:
+                opening = self._prompts.encode_text(reluctance.text)[:1]
+                allowed = without_unsure(allowed, opening[0], reluctance.least_probability) if opening else allowed
             chosen.append(choose(allowed, sampling, seen, row.generator))
             if row.guard is not None:
                 row.guard.push(chosen[-1])

@@ -44,7 +44,7 @@ class VerifierInfo:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Reads claims against evidence. Deterministic and thread-safe: the same claims and evidence, the same judgements."""
+    """Reads claims against evidence. Deterministic and thread-safe: the same input, the same judgements."""
 
     @property
     def info(self) -> VerifierInfo:

@@ -15,7 +15,16 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from llm.sampling import choose, keep_min_p, keep_top_k, keep_top_p, make_generator, penalize_repetition, reshape_logits
+from llm.sampling import (
+    choose,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    make_generator,
+    penalize_repetition,
+    reshape_logits,
+    without_unsure,
+)
 from llm.types import SamplingParams
 
 logits_rows = st.integers(0, 2**31).map(lambda seed: torch.randn(50, generator=torch.Generator().manual_seed(seed)) * 3)
@@ -88,3 +97,11 @@ def test_without_a_seed_two_requests_differ() -> None:
     first, second = make_generator(params), make_generator(params)
     assert first is not None and second is not None
     assert first.initial_seed() != second.initial_seed()
+
+
+def test_a_beginning_is_withheld_where_the_model_is_not_sure_of_it() -> None:
+    logits = torch.tensor([0.6, 0.3, 0.1]).log()
+    assert without_unsure(logits, 0, 0.5).argmax() == 0
+    assert without_unsure(logits, 0, 0.7).argmax() == 1
+    assert without_unsure(logits, 0, 0.0) is logits
+    assert logits.argmax() == 0

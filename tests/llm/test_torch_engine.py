@@ -1,5 +1,6 @@
 """The torch engine against transformers' own generate, and what only it can do."""
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from llm.engines.torch import TorchDecoder, load_decoder
 from llm.engines.turns import Turns
 from llm.errors import CancelledError, UnsafeModelError, UnsupportedError
 from llm.prompt_encoding import PromptEncoder
-from llm.types import Cancel, Device, Message, Request, SamplingParams
+from llm.types import Cancel, Device, Message, Reluctance, Request, SamplingParams
 
 QUESTIONS = ("sea", "Where does the river reach the sea?", "Größe 日本語 and the old town, or the new one?")
 CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=1)
@@ -193,3 +194,17 @@ def test_bf16_runs_too(llama_folder: Path) -> None:
     decoder = load_decoder(llama_folder, name="x", device=Device(kind="cpu", name="t", dtype="bf16", n_threads=1))
     assert decoder.info.dtype == "bf16"
     assert decoder.generate([ask()])[0].n_new_tokens > 0
+
+
+def test_a_beginning_that_the_model_is_not_sure_of_is_another_one(llama: TorchDecoder) -> None:
+    (plain,) = llama.generate([ask()])
+    first = plain.tokens[0]
+    sure = Reluctance(text=first.text, least_probability=0.0)
+    never = Reluctance(text=first.text, least_probability=1.0)
+    if llama.count_tokens(first.text) != 1:
+        pytest.skip("the tiny model began with a token that no text gives")
+    same, other = llama.generate(
+        [dataclasses.replace(ask(), reluctance=sure), dataclasses.replace(ask(), reluctance=never)]
+    )
+    assert same.text == plain.text
+    assert other.tokens[0].token_id != first.token_id
