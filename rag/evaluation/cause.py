@@ -106,8 +106,12 @@ def find_cause(
         cut_ids: Retrieved passages that the budget left out of the prompt.
         closed_book: The answer without documents; None where it could not be had.
     """
-    if not needs_cause(result) or not (case.reference_answers or case.gold_passages):
-        return None if case.answerable or not needs_cause(result) else _unanswerable(result, closed_book)
+    if not needs_cause(result):
+        return None
+    if not case.answerable:  # gold passages, where it has some, only look as if they held an answer
+        return "memory_over_evidence" if _repeats_memory(result, closed_book) else "not_in_corpus"
+    if not (case.reference_answers or case.gold_passages):
+        return None
     if not holder_ids:
         return "not_in_corpus"
     retrieved = set(holder_ids) & set(result.retrieved_passage_ids)
@@ -116,11 +120,6 @@ def find_cause(
     if retrieved <= set(cut_ids):
         return "cut_by_budget"
     return "memory_over_evidence" if _repeats_memory(result, closed_book) else "present_but_unread"
-
-
-def _unanswerable(result: CaseResult, closed_book: Rerun | None) -> Cause:
-    """An answer to what the documents do not answer: what the model remembers, or made up since it is not there."""
-    return "memory_over_evidence" if _repeats_memory(result, closed_book) else "not_in_corpus"
 
 
 def _repeats_memory(result: CaseResult, closed_book: Rerun | None) -> bool:

@@ -200,7 +200,7 @@ class _Run:
         closed_book = self._rerun(case, system, "closed_book", results)
         oracle = self._rerun(case, system, "oracle", results) if case.gold_passages else None
         search = self._bench.retriever("hybrid")
-        holders = find_holders(case, search, self._plan.collection)
+        holders = find_holders(case, search, self._plan.collection) if case.answerable else ()
         holder_ids = tuple(sorted(passage.passage_id for passage in holders))
         cut = {item.passage_id for item in answer.dropped if item.reason == "budget"} if answer is not None else set()
         return Probe(

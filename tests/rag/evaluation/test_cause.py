@@ -47,10 +47,10 @@ def test_what_is_right_or_unknown_has_no_cause() -> None:
 
 
 def test_an_answer_to_what_nothing_answers() -> None:
-    case = Case(case_id="king", question="Who is king?", answerable=False)
+    case = Case(case_id="king", question="Who is king?", answerable=False, gold_passages=("It looks like an answer.",))
     wrong = result(outcome="false_confidence", text="Olaf.")
     memory = Rerun(text="Olaf", abstained=False, outcome="false_confidence")
-    assert find_cause(case, wrong, holder_ids=(), cut_ids=(), closed_book=None) == "not_in_corpus"
+    assert find_cause(case, wrong, holder_ids=(2,), cut_ids=(), closed_book=None) == "not_in_corpus"
     assert find_cause(case, wrong, holder_ids=(), cut_ids=(), closed_book=memory) == "memory_over_evidence"
 
 
