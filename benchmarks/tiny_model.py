@@ -90,12 +90,14 @@ def main() -> None:
     citebound("corpus", "train", "corpus", *documents, str(medquad), *fields, "--out", str(corpus))
     made = citebound("tokenizer", "train", "tokenizer", str(corpus), "--vocabulary", "4096", "--out", str(words))
     figures["bytes_per_token"] = json.loads(made)["bytes_per_token"]
-    n_steps = max(20, round(320 * options.share))
+    n_steps = max(20, round(400 * options.share))
     begun = ("pretrain", str(corpus), "--tokenizer", str(words), "--out", str(base), "--max-steps", str(n_steps))
-    figures["pretrain"] = json.loads(citebound("pretrain", "train", *begun, "--n-epochs", "2", "--warmup-steps", "20"))
+    shape = ("--hidden-size", "192", "--n-layers", "6", "--n-heads", "6", "--n-kv-heads", "2")
+    paced = ("--n-epochs", "2", "--warmup-steps", "20")
+    figures["pretrain"] = json.loads(citebound("pretrain", "train", *begun, *shape, *paced))
     learned = ("sft", "--squad", str(paragraphs), "--base", str(base / "model"), "--out", str(tuned), "--rank", "0")
-    n_groups = max(20, round(600 * options.share))
-    sized = ("--groups", str(n_groups), "--peak-lr", "1e-3", "--max-tokens", "1200")
+    n_groups = max(20, round(1500 * options.share))
+    sized = ("--groups", str(n_groups), "--peak-lr", "5e-4", "--max-tokens", "1200")
     figures["sft"] = json.loads(citebound("sft", "train", *learned, *sized))
 
     folder = out / "documents"
