@@ -128,12 +128,7 @@ def pretrain(paths: tuple[Path, ...], tokenizer_folder: Path, out: Path, data_di
         _encode(files, words, source, out / "tokens")
     ground.workers.wait()
     tokens = _tokens(source, out / "tokens")
-    model = new_model(
-        config,
-        vocabulary=len(words),
-        end_of_turn=int(words.eos_token_id),
-        end_of_text=_end_of_text(words),
-    ).to(ground.device.kind)
+    model = new_model(config, vocabulary=len(words), end_of_turn=int(words.eos_token_id)).to(ground.device.kind)
     run.measure(model, ground.device)
     pretrain_decoder(
         model, tokens, out=out, config=config, device=ground.device, report=run.report, workers=ground.workers

@@ -55,7 +55,7 @@ class PretrainConfig:
     evaluate_every: int = 100  # steps
 
 
-def new_model(config: PretrainConfig, *, vocabulary: int, end_of_turn: int, end_of_text: int) -> Any:
+def new_model(config: PretrainConfig, *, vocabulary: int, end_of_turn: int) -> Any:
     """A Llama of that shape with random float32 weights drawn from the seed; torch's global generator is left alone.
 
     Raises:
@@ -78,7 +78,7 @@ def new_model(config: PretrainConfig, *, vocabulary: int, end_of_turn: int, end_
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=end_of_turn,
-        pad_token_id=end_of_text,
+        pad_token_id=None,  # torch would leave the embedding of a padding token as it was drawn
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

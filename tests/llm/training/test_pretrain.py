@@ -33,7 +33,7 @@ def tokens(tmp_path: Path) -> TokenFile:
 
 
 def model(config: PretrainConfig = CONFIG):
-    return new_model(config, vocabulary=30, end_of_turn=1, end_of_text=0)
+    return new_model(config, vocabulary=30, end_of_turn=1)
 
 
 def train(tokens: TokenFile, out: Path, device, config: PretrainConfig = CONFIG) -> list[dict]:
@@ -82,6 +82,15 @@ def test_output_and_embedding_are_one_table_and_the_seed_decides_it() -> None:
     assert one.get_output_embeddings().weight is one.get_input_embeddings().weight
     assert one.get_input_embeddings().weight.equal(same.get_input_embeddings().weight)
     assert not one.get_input_embeddings().weight.equal(other.get_input_embeddings().weight)
+
+
+def test_the_token_between_documents_is_learned_as_any_other(tokens, tmp_path, device) -> None:
+    made = model()
+    before = made.get_input_embeddings().weight[0].detach().clone()
+    assert made.get_input_embeddings().padding_idx is None
+    config = dataclasses.replace(CONFIG, max_steps=1, weight_decay=0.0)
+    pretrain_decoder(made, tokens, out=tmp_path / "out", config=config, device=device, report=lambda row: None)
+    assert not made.get_input_embeddings().weight[0].equal(before)
 
 
 def test_every_epoch_sees_every_sequence_once() -> None:
