@@ -50,6 +50,11 @@ def train() -> None:
 @click.option("--fp32", is_flag=True, help="No bf16 autocast, for processors without it.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
 @click.option("--fit-only", is_flag=True, help="Only make the weights folder again from the model in --out.")
+@click.option(
+    "--mean-with",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Package the mean of the trained weights and those in this folder.",
+)
 @click.option("--earlier", multiple=True, help="A command that --base was trained with, for the model card.")
 @options.data_dir
 def verifier(
@@ -63,6 +68,7 @@ def verifier(
     fp32: bool,
     resume: bool,
     fit_only: bool,
+    mean_with: Path | None,
     earlier: tuple[str, ...],
     data_dir: Path | None,
 ) -> None:
@@ -72,6 +78,7 @@ def verifier(
     from llm.device import probe_device
     from llm.sources import ModelStore
     from rag.verify.package import Held, make_package
+    from rag.verify.shipped import average
     from rag.verify.train import TrainSettings, train_verifier, training_pairs
 
     settings = load_settings(data_dir=data_dir)
@@ -88,6 +95,9 @@ def verifier(
         trained = train_verifier(
             lessons, folder, out, chosen, resume=resume, report=lambda row: click.echo(json.dumps(row), err=True)
         )
+    if mean_with is not None:
+        average((trained, mean_with), out / "mean")
+        trained = out / "mean"
     encoder = store.pull(ENCODER, progress()).folder
     device = probe_device(settings.device, settings.dtype, settings.threads)
     commands = (*earlier, " ".join(["citebound", *sys.argv[1:]]))

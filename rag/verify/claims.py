@@ -5,6 +5,7 @@ phrases that only lead in ("Here is the answer:") and abstentions state nothing 
 """
 
 import re
+from dataclasses import replace
 
 from rag.draft import is_abstention
 from rag.markers import drop_markers, find_markers, one_line
@@ -56,7 +57,8 @@ def split_claims(text: str, question: str | None = None) -> tuple[StatedClaim, .
 
     Citation markers at either end stand outside the claim, with the full stop that follows them; one in the middle of
     a sentence lies between the offsets, and `statement` leaves it out. A claim that is a short answer ("308",
-    "Helene Roth", "Because it rained") carries `question`; a short item of a list carries the line that leads into it.
+    "Helene Roth", "Because it rained"), or the only one of the answer, carries `question`: a true sentence that does
+    not answer it is no right answer. A short item of a list carries the line that leads into it.
     """
     claims = []
     lead_in: str | None = None
@@ -79,6 +81,8 @@ def split_claims(text: str, question: str | None = None) -> tuple[StatedClaim, .
         asked = lead_in if item else question
         leans = asked is not None and needs_question(plain)
         claims.append(StatedClaim(text=said, start=span.start, end=span.end, question=asked if leans else None))
+    if len(claims) == 1 and question is not None and claims[0].question is None:
+        return (replace(claims[0], question=question),)
     return tuple(claims)
 
 

@@ -48,7 +48,7 @@ from rag.verify.windows import WordCounts
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 # Which way each signal may speak for "supported"; the rest may speak either way.
 _FOR = """window_words gathered_words evidence_words own_words answered pairs window_pairs support support_top
-    support_gathered support_mean"""
+    support_gathered support_mean support_parts"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
     conflicts negation_differs length contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}

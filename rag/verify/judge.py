@@ -13,14 +13,16 @@ import numpy as np
 
 from llm.types import Cancel, Device
 from rag.errors import NotReadyError
+from rag.text import content_words
 from rag.types import VerdictLabel
 from rag.verify.checks import reasons
 from rag.verify.claims import question_of, statement
 from rag.verify.cross_encoder import PairModel, load_cross_encoder
+from rag.verify.parts import split_parts
 from rag.verify.shipped import SHIPPED_FOLDER, read_parameters, read_weights, read_words, sha256_of_base
 from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
-from rag.verify.weighing import Parameters, support_scores
+from rag.verify.weighing import SHORT_WORDS, Parameters, support_scores
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
@@ -35,7 +37,14 @@ class Reading:
     claim: int  # index of the claim
     wording: Wording
     windows: tuple[Window, ...]  # best first, never empty
+    parts: tuple[tuple[str, tuple[Window, ...]], ...]  # of a long claim, each with the windows read for it
     lexical: Lexical
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What the model reads: evidence and claim, the windows first, then those of the parts."""
+        whole = [(window.text, self.wording.text) for window in self.windows]
+        return whole + [(window.text, text) for text, windows in self.parts for window in windows]
 
 
 class ClaimJudge:
@@ -99,6 +108,8 @@ class ClaimJudge:
             if label == "contradicted":
                 window = reading.windows[read.contradicts]
                 why = ("the evidence says otherwise", *why)
+            elif not why and read.weakest_part is not None:
+                why = (f"nothing supports: {reading.parts[read.weakest_part][0]}",)
             why = why or ("the evidence does not say so",)
         return Judgement(label=label, score=score, evidence=window.evidence, span=window.span, reasons=why)
 
@@ -115,15 +126,15 @@ def read_claims(
 
 def read_signals(found: Sequence[Reading], model: PairModel, *, cancel: Cancel | None = None) -> list[Read]:
     """For each reading what the model makes of its windows; `values` are all FEATURES."""
-    pairs = [(window.text, reading.wording.text) for reading in found for window in reading.windows]
-    logits = model.logits(pairs, cancel=cancel)
+    logits = model.logits([pair for reading in found for pair in reading.pairs], cancel=cancel)
     rows = []
     start = 0
     for reading in found:
-        end = start + len(reading.windows)
-        read = model_signals(logits[start:end], reading.windows)
+        cuts = [len(reading.windows), *(len(windows) for _, windows in reading.parts)]
+        of_whole, *of_parts = np.split(logits[start : start + sum(cuts)], np.cumsum(cuts)[:-1])
+        start += sum(cuts)
+        read = model_signals(of_whole, reading.windows, of_parts)
         rows.append(replace(read, values=np.concatenate((reading.lexical.values, read.values))))
-        start = end
     return rows
 
 
@@ -158,12 +169,20 @@ def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windo
     for text in texts:
         wording = Wording(text=f"{asked} {text}".strip(), own=text, asked=asked)
         windows = sentences.best_windows(sentences.weights_of(wording.text), n_windows)
-        readings.append(
-            Reading(claim=index, wording=wording, windows=windows, lexical=lexical_signals(wording, sentences, windows))
-        )
+        lexical = lexical_signals(wording, sentences, windows)
+        parts = _read_apart(text, sentences)
+        readings.append(Reading(claim=index, wording=wording, windows=windows, parts=parts, lexical=lexical))
     if len(readings) > _MAX_PARTS:
         readings.sort(key=lambda reading: float(reading.lexical.values[0]))
     yield from readings[:_MAX_PARTS]
+
+
+def _read_apart(text: str, sentences: EvidenceSentences) -> tuple[tuple[str, tuple[Window, ...]], ...]:
+    """The parts of a claim that is not short, with one or two windows for each."""
+    texts = split_parts(text) if len(content_words(text)) > SHORT_WORDS else ()
+    n_windows = max(1, N_WINDOWS // len(texts)) if texts else 0
+    parts = ((text, sentences.best_windows(sentences.weights_of(text), n_windows)) for text in texts)
+    return tuple((text, windows) for text, windows in parts if windows)
 
 
 def _nothing_read(n_evidence: int) -> Judgement:

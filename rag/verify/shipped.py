@@ -9,6 +9,7 @@ error, `words.json` in how many training paragraphs each word stands.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,19 @@ def write_words(counts: WordCounts, folder: Path) -> None:
     listed = {str(count): " ".join(sorted(by_count[count])) for count in sorted(by_count)}
     text = json.dumps({"n_texts": counts.n_texts, "words": listed}, ensure_ascii=False, indent=0)
     (folder / WORDS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def average(models: Sequence[Path], out: Path) -> None:
+    """Writes the mean of the weights of several models of one kind, as `out / "model.safetensors"`.
+
+    The mean of two stages of one training keeps what either was better at (Wortsman et al., ICML 2022).
+    """
+    from safetensors.torch import load_file, save_file
+
+    loaded = [load_file(model / "model.safetensors") for model in models]
+    out.mkdir(parents=True, exist_ok=True)
+    mean = {name: sum(weights[name].float() for weights in loaded) / len(loaded) for name in loaded[0]}
+    save_file(mean, out / "model.safetensors")
 
 
 def write_weights(trained: Path, base_folder: Path, folder: Path) -> None:

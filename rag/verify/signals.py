@@ -39,6 +39,7 @@ MODEL_FEATURES = (
     "support_top",  # in the window with most of the claim's words
     "support_gathered",  # in the gathered sentences; the highest where there are none
     "support_mean",  # mean over the three most supporting windows
+    "support_parts",  # of the part of a long claim that is least supported; the highest of the claim where it has none
     "contradiction",  # log-odds of contradicted against the other two, in the window that most supports
     "contradiction_top",  # in the window with most of the claim's words
     "contradiction_max",  # the highest of all windows
@@ -47,6 +48,7 @@ MODEL_FEATURES = (
 )
 FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
 _MOST_MISSING = 5.0
+_AS_GOOD = 1.0  # log-odds by which the place that holds more of the words may support less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,20 +121,24 @@ class Read:
     values: FloatArray  # (len(MODEL_FEATURES),)
     supports: int  # the window that most supports
     contradicts: int  # the window that most contradicts
+    weakest_part: int | None  # the part that is not supported where another is
 
 
-def model_signals(logits: FloatArray, windows: Sequence[Window]) -> Read:
-    """The MODEL_FEATURES of one claim from the logits (n_windows, 3) of its windows."""
+def model_signals(logits: FloatArray, windows: Sequence[Window], parts: Sequence[FloatArray] = ()) -> Read:
+    """The MODEL_FEATURES of one claim from the logits (n_windows, 3) of its windows, and those of each of its parts."""
     support, contradiction = log_odds(logits, 0), log_odds(logits, 1)
     refuted = np.clip(logits[:, 1] - logits[:, 2], -20.0, 20.0)
     placed = [index for index, window in enumerate(windows) if window.evidence is not None] or [0]
-    best = max(placed, key=lambda index: (support[index], -index))
+    most = max(support[index] for index in placed)
+    best = next(index for index in placed if support[index] >= most - _AS_GOOD)
     gathered = [index for index, window in enumerate(windows) if window.evidence is None]
+    of_parts = [float(log_odds(part, 0).max()) for part in parts]
     values = (
         support.max(),
         support[0],
         support[gathered[0]] if gathered else support.max(),
         np.sort(support)[-3:].mean(),
+        min(of_parts, default=support.max()),
         contradiction[best],
         contradiction[0],
         contradiction.max(),
@@ -142,6 +148,7 @@ def model_signals(logits: FloatArray, windows: Sequence[Window]) -> Read:
     return Read(
         values=np.asarray(values, dtype=np.float32),
         supports=best,
+        weakest_part=int(np.argmin(of_parts)) if min(of_parts, default=0.0) < 0 < max(of_parts, default=0.0) else None,
         contradicts=max(placed, key=lambda index: (contradiction[index], -index)),
     )
 

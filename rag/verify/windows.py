@@ -14,11 +14,11 @@ from rag.markers import drop_markers
 from rag.text import content_words, split_sentences, words
 from rag.types import Span
 
-N_WINDOWS = 8  # read for one claim, at most
+N_WINDOWS = 4  # read for one claim, at most; as many more are read for the parts of a long one
 MAX_SENTENCES = 3  # of a window
 _PIECE_WORDS = 60  # what runs on longer without a full stop (a table, a list of names) is cut
 _WIDTH_COST = 0.97  # a window of two sentences must say 3 % more than one to be read instead
-_AROUND_ONE = 3  # windows around the same sentence, at most: alone, and with what stands before or after it
+_AROUND_ONE = 2  # windows around the same sentence, at most: alone, and with what stands around it
 _GATHERED_SENTENCES = 5
 _GATHERED_WORDS = 140  # with the claim it stays within what the model reads
 

@@ -39,10 +39,12 @@ def test_a_short_or_leaning_answer_carries_its_question(text: str) -> None:
     assert statement(claim) == f"What about the old bridge? {text}"
 
 
-def test_a_sentence_that_stands_by_itself_carries_none() -> None:
-    (claim,) = split_claims("The old bridge over the river was opened in 1883.", "When was it opened?")
-    assert claim.question is None
-    assert not needs_question(claim.text)
+def test_of_several_sentences_those_that_stand_by_themselves_carry_none() -> None:
+    text = "The old bridge over the river was opened in 1883. Otto Hall repaired the bridge in 1901."
+    assert [claim.question for claim in split_claims(text, "When was it opened?")] == [None, None]
+    assert not needs_question("The old bridge over the river was opened in 1883.")
+    (only,) = split_claims("The old bridge over the river was opened in 1883.", "When was it opened?")
+    assert only.question == "When was it opened?"
 
 
 def test_a_short_item_is_read_after_the_line_that_leads_into_the_list() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from llm.errors import CancelledError
 from llm.types import Cancel, Device
@@ -16,7 +16,7 @@ from rag.verify.claims import split_claims
 from rag.verify.judge import ClaimJudge, load_judge
 from rag.verify.package import CARD_FILE, Held, make_package
 from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED, UNSUPPORTED
-from rag.verify.shipped import WEIGHTS_FILE, read_parameters, read_weights, write_parameters
+from rag.verify.shipped import WEIGHTS_FILE, average, read_parameters, read_weights, write_parameters
 from rag.verify.train import TrainSettings, train_verifier, training_pairs
 from rag.verify.training_parts import LikeLengthBatches, merged_label_loss
 from rag.verify.types import Judge, StatedClaim
@@ -101,6 +101,14 @@ def test_shipped_weights_are_small_and_near(trained: Path, tiny_base: Path, pack
     for name, tensor in whole.items():
         step = (tensor - base.get(name.removeprefix("bert."), torch.zeros_like(tensor))).abs().max() / 127
         assert torch.allclose(read[name], tensor, atol=max(step.item(), 1e-3)), name
+
+
+def test_the_mean_of_two_models(trained: Path, tmp_path: Path) -> None:
+    whole = load_file(trained / "model" / "model.safetensors")
+    save_file({name: tensor + 2 for name, tensor in whole.items()}, tmp_path / "model.safetensors")
+    average((trained / "model", tmp_path), tmp_path / "mean")
+    mean = load_file(tmp_path / "mean" / "model.safetensors")
+    assert all(torch.allclose(mean[name], tensor + 1, atol=1e-5) for name, tensor in whole.items())
 
 
 def test_the_package_says_what_it_is(package: Path) -> None:
