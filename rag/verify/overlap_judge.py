@@ -11,6 +11,7 @@ from llm.types import Cancel
 from rag.markers import drop_markers
 from rag.text import content_words, split_sentences
 from rag.types import Span, VerdictLabel
+from rag.verify.claims import needs_question
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
 
 _THRESHOLD = 0.6
@@ -65,7 +66,8 @@ def _windows(evidence: Sequence[str]) -> Iterator[_Window]:
 
 def _judge(claim: StatedClaim, windows: Sequence[_Window]) -> Judgement:
     said = frozenset(content_words(drop_markers(claim.text)))
-    asked = frozenset(content_words(claim.question or "")) - said
+    leans = claim.question is not None and needs_question(claim.text)
+    asked = frozenset(content_words(claim.question or "")) - said if leans else frozenset()
     best: tuple[float, int] = (0.0, 0)  # score, minus length; of equals the first
     place: _Window | None = None
     for window in windows:
