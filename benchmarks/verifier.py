@@ -8,8 +8,8 @@ The verifier's threshold is the shipped one, fixed on held-back pairs of verify_
 gets the threshold that is best on the very set it is measured on. A text is read as `/v1/verify` reads it: split into
 claims, and as good as its weakest. Claims of WiCE are positive where they are `supported`
 (partially supported ones are not). HaluEval's right answers are short and its hallucinated ones are sentences, so
-length alone tells them apart: it is measured as it comes, cut to the first sentence without its full stop, and with both
-answers of a question cut to as many words as the shorter one has.
+length alone tells them apart: it is measured as it comes, cut to the first sentence without its full stop, and with
+both answers of a question cut to as many words as the shorter one has.
 """
 
 import argparse
