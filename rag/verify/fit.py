@@ -56,7 +56,7 @@ _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
 _MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))
 _PENALTY = 3.0
 _MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
-_TOLERANCE = 0.01
+_PLATEAU = 0.01
 _READ_TOGETHER = 64  # cases whose pairs fill batches together
 _N_FOLDS = 5
 _AGAINST = (
@@ -160,9 +160,9 @@ def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> S
 def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256: str) -> Parameters:
     """All figures from the calibration cases; nothing is measured yet.
 
-    Labelled and built cases weigh the same in sum. The threshold is the lowest whose balanced accuracy, on scores of
-    cases that nothing was fitted to (five folds), is within _TOLERANCE of the best: what answers say is worded more
-    freely than what was fitted to, and a claim lost for its wording is a loss as well.
+    Labelled and built cases weigh the same in sum. The threshold is the middle of those whose balanced accuracy, on
+    scores of cases that nothing was fitted to (five folds), is within _PLATEAU of the best: the curve is flat, and its
+    highest point is noise.
     """
     folds = np.arange(len(calibration.labels)) % _N_FOLDS  # cases are in random order
     unsure = VerifierInfo(name=name, version=version, threshold=0.5)
@@ -171,7 +171,7 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
         fitted = _fit_support(_at(calibration, folds != fold), unsure, base_sha256)
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), replace(fitted, veto=False))
     parameters = _fit_support(calibration, unsure, base_sha256)
-    threshold = _lowest_good(held_out, calibration.supported)
+    threshold = _middle_of_the_best(held_out, calibration.supported)
     return replace(parameters, info=replace(unsure, threshold=threshold))
 
 
@@ -187,6 +187,7 @@ def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> 
     scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])
     contradicted = np.array([label == CONTRADICTED for label in calibration.labels], dtype=np.float64)
+    evenly = np.where(contradicted == 1, (known & (contradicted == 0)).sum() / max(contradicted.sum(), 1.0), 1.0)
     return Parameters(
         info=info,
         short=short,
@@ -194,7 +195,7 @@ def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> 
         model=model,
         slope=round(float(scale.weights[0]), 5),
         intercept=round(scale.bias, 5),
-        contradiction=_fit(values, contradicted, np.ones(len(labels)), _AGAINST, known, signed=False),
+        contradiction=_fit(values, contradicted, evenly, _AGAINST, known, signed=False),
         base_sha256=base_sha256,
     )
 
@@ -210,11 +211,12 @@ def _fit(
     return Weighing(weights=weights, bias=round(fitted.bias, 5))
 
 
-def _lowest_good(scores: Array, labels: Array) -> float:
-    """The lowest threshold with almost the best balanced accuracy, in steps of 0.005."""
+def _middle_of_the_best(scores: Array, labels: Array) -> float:
+    """The middle of the thresholds with almost the best balanced accuracy, of steps of 0.005."""
     candidates = np.arange(0.1, 0.9, 0.005)
     found = np.array([balanced_accuracy(scores >= at, labels) for at in candidates])
-    return round(float(candidates[np.argmax(found >= found.max() - _TOLERANCE)]), 3)
+    good = candidates[found >= found.max() - _PLATEAU]
+    return round(float(good[0] + good[-1]) / 2, 3)
 
 
 def scores_of(signals: Signals, parameters: Parameters) -> Array:
