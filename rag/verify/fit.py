@@ -160,9 +160,9 @@ def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> S
 def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256: str) -> Parameters:
     """All figures from the calibration cases; nothing is measured yet.
 
-    Labelled and built cases weigh the same in sum. The threshold is the middle of those whose balanced accuracy, on
-    scores of cases that nothing was fitted to (five folds), is within _PLATEAU of the best: the curve is flat, and its
-    highest point is noise.
+    Labelled and built cases weigh the same in sum. The threshold is the middle of those whose balanced accuracy is
+    within _PLATEAU of the best, on labelled cases with scores of weighings not fitted to them (five folds): the curve is
+    flat and its highest point noise, and built cases hold many more twisted claims than answers do.
     """
     folds = np.arange(len(calibration.labels)) % _N_FOLDS  # cases are in random order
     unsure = VerifierInfo(name=name, version=version, threshold=0.5)
@@ -171,7 +171,8 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
         fitted = _fit_support(_at(calibration, folds != fold), unsure, base_sha256)
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), replace(fitted, veto=False))
     parameters = _fit_support(calibration, unsure, base_sha256)
-    threshold = _middle_of_the_best(held_out, calibration.supported)
+    labelled = np.array([is_labelled(source) for source in calibration.sources])
+    threshold = _middle_of_the_best(held_out[labelled], calibration.supported[labelled])
     return replace(parameters, info=replace(unsure, threshold=threshold))
 
 

@@ -123,8 +123,8 @@ that make verdicts of its logits. See `docs/verifier.md` for how it is used and 
 - **Commands**: {"; ".join(f"`{command}`" for command in commands)}
 - **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the
   evidence text (articles for built pairs).
-- **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy on the calibration
-  part).
+- **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy on the labelled
+  pairs of the calibration part).
 
 ## Measured
 ```
