@@ -1,11 +1,25 @@
 """Structured logs on stderr. What is logged is chosen field by field; bodies, queries and keys are never among it."""
 
+import io
 import logging
 import sys
 import traceback
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
+
+
+class _Stderr(io.TextIOBase):
+    """Whatever stderr is when a line is written: a stream kept from earlier may be closed, and must end no thread."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STDERR = _Stderr()
 
 
 def configure_logs(level: str, log_format: str) -> None:
@@ -25,10 +39,10 @@ def configure_logs(level: str, log_format: str) -> None:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _STDERR)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_STDERR)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -1,4 +1,7 @@
+import io
 import json
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -74,3 +77,14 @@ def test_logs_go_to_stderr_as_text_or_json(capsys: pytest.CaptureFixture[str]) -
     assert captured.out == ""
     line = json.loads(captured.err)
     assert (line["event"], line["n"], line["level"]) == ("something", 1, "info")
+
+
+def test_a_stderr_that_was_closed_since_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    configure_logs("info", "text")
+    monkeypatch.setattr(sys, "stderr", second)
+    first.close()
+    structlog.get_logger("test").info("still_there")
+    logging.getLogger("test").warning("this too")
+    assert "still_there" in second.getvalue() and "this too" in second.getvalue()
