@@ -161,8 +161,8 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
     """All figures from the calibration cases; nothing is measured yet.
 
     Labelled and built cases weigh the same in sum. The threshold is the middle of those whose balanced accuracy is
-    within _PLATEAU of the best, on labelled cases with scores of weighings not fitted to them (five folds): the curve is
-    flat and its highest point noise, and built cases hold many more twisted claims than answers do.
+    within _PLATEAU of the best, on labelled cases with scores of weighings not fitted to them (five folds): the curve
+    is flat and its highest point noise, and built cases hold many more twisted claims than answers do.
     """
     folds = np.arange(len(calibration.labels)) % _N_FOLDS  # cases are in random order
     unsure = VerifierInfo(name=name, version=version, threshold=0.5)
