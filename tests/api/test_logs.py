@@ -82,9 +82,13 @@ def test_logs_go_to_stderr_as_text_or_json(capsys: pytest.CaptureFixture[str]) -
 def test_a_stderr_that_was_closed_since_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", first)
-    configure_logs("info", "text")
-    monkeypatch.setattr(sys, "stderr", second)
-    first.close()
-    structlog.get_logger("test").info("still_there")
-    logging.getLogger("test").warning("this too")
+    logs = structlog.get_config()
+    try:
+        configure_logs("info", "text")
+        monkeypatch.setattr(sys, "stderr", second)
+        first.close()
+        structlog.get_logger("test").info("still_there")
+        logging.getLogger("test").warning("this too")
+    finally:
+        structlog.configure(**logs)
     assert "still_there" in second.getvalue() and "this too" in second.getvalue()
