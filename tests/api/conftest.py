@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from api.connect import client_for
 from api.serve import Running, running
@@ -113,3 +114,11 @@ def handbook() -> str:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     return Path(__file__).parents[2] / "docs" / "samples"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command configures the logs of its process, which in a test is that of all tests."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

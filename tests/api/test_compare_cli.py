@@ -8,14 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-import structlog
 
 from api.cli.main import cli
 from rag.errors import ConflictError, InvalidInputError
@@ -63,10 +61,8 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
-    logs = structlog.get_config()
-    yield Here(tmp_path, monkeypatch, capsys)
-    structlog.configure(**logs)  # a command configures the logs of its process, which here is that of all tests
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(tmp_path, monkeypatch, capsys)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
