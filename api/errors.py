@@ -87,6 +87,8 @@ STATUSES: Mapping[type[Exception], tuple[int, str | None]] = {
     llm_errors.DownloadError: (503, "download"),
     llm_errors.PromptTooLongError: (422, "prompt_too_long"),
     llm_errors.UnsupportedError: (422, "unsupported"),
+    llm_errors.RemoteError: (502, "remote_decoder"),
+    llm_errors.RemoteUnavailableError: (503, "remote_decoder_unavailable"),
     llm_errors.CancelledError: (CLIENT_CLOSED_REQUEST, "cancelled"),
     llm_errors.LlmError: (500, "internal"),
 }
@@ -140,6 +142,8 @@ def headers_of(error: Exception) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, rag_errors.NotReadyError):
         return {"Retry-After": "2"}
+    if isinstance(error, llm_errors.RemoteUnavailableError) and error.retry_after_seconds is not None:
+        return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="citebound"'}
     return {}

@@ -7,6 +7,8 @@ LlmError
 ├── DownloadError            a source could not be reached or broke off
 ├── PromptTooLongError       the prompt does not fit the model's context
 ├── UnsupportedError         the engine lacks what was asked (see `Capabilities`)
+├── RemoteError              a remote decoder refused the request, or its answer cannot be used
+│   └── RemoteUnavailableError  it cannot be reached, is overloaded, or broke off
 ├── InvalidTrainingDataError training data or a checkpoint cannot be used
 └── CancelledError           the caller cancelled the request
 """
@@ -38,6 +40,18 @@ class PromptTooLongError(LlmError):
 
 class UnsupportedError(LlmError):
     """The engine lacks the capability that was asked for."""
+
+
+class RemoteError(LlmError):
+    """A remote decoder refused the request, or answered with what cannot be used."""
+
+
+class RemoteUnavailableError(RemoteError):
+    """A remote decoder cannot be reached, has no room, said nothing for too long, or broke off."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds  # when it said so itself
 
 
 class CancelledError(LlmError):

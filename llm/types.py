@@ -194,6 +194,7 @@ class Capabilities:
     distribution: bool = True
     token_probabilities: bool = True
     citation_rule: bool = True  # `Request.n_markers`; an engine without it writes as if there were no rule
+    unsupported_sampling: frozenset[str] = frozenset()  # fields of `SamplingParams` that must stay at their defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
