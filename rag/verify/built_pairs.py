@@ -277,9 +277,11 @@ class PairBuilder:
         return TrainingPair(evidence=evidence, claim=claim, label=label, source=f"squad_{recipe}")
 
     def _worded(self, question: str, answer: str) -> str:
-        """As a statement, or as the answer after its question."""
-        said = declare(question, answer) if self._rng.random() < 0.6 else None
-        return said if said is not None else f"{question} {answer}"
+        """As a statement, as a statement after its question, or as the answer after its question."""
+        said = declare(question, answer) if self._rng.random() < 0.65 else None
+        if said is None:
+            return f"{question} {answer}"
+        return f"{question} {said}" if self._rng.random() < 0.4 else said
 
     def _joined(self, answer: str, place: _Place, other: _Place) -> str | None:
         """Two facts of one paragraph in one claim."""

@@ -50,7 +50,7 @@ _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 _FOR = """window_words gathered_words evidence_words own_words answered pairs window_pairs support support_top
     support_gathered support_mean support_parts"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
-    conflicts negation_differs length contradiction contradiction_top contradiction_max"""
+    conflicts negation_differs said_missing asked_missing length contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
 _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
 _MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))
@@ -177,13 +177,12 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
 
 
 def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> Parameters:
-    """The four weighings and the scale of long claims."""
+    """The four weighings and the scale of long claims; what weighs long ones is fitted on those that are not short."""
     values, labels, shares = calibration.values, calibration.supported, _source_shares(calibration.sources)
     share = share_long(values)
     short = _fit(values, labels, shares, LEXICAL_FEATURES + _MODEL_SIGNALS, share < 1)
-    every = np.ones(len(labels), dtype=bool)
-    words = _fit(values, labels, shares, _WORD_SIGNALS, every)
-    model = _fit(values, labels, shares, _MODEL_SIGNALS, every)
+    words = _fit(values, labels, shares, _WORD_SIGNALS, share > 0)
+    model = _fit(values, labels, shares, _MODEL_SIGNALS, share > 0)
     long = share >= _MOSTLY_LONG
     scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])

@@ -39,7 +39,7 @@ class TrainingPair:
     evidence: str
     claim: str
     label: int  # SUPPORTED, CONTRADICTED, UNSUPPORTED or NOT_SUPPORTED
-    source: str  # "fever", "fm2", or what it was built by: "squad_swap"
+    source: str  # "fever", "fm2", or what it was built by: "squad_swapped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ error, `words.json` in how many training paragraphs each word stands.
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def write_words(counts: WordCounts, folder: Path) -> None:
 
 
 def average(models: Sequence[Path], out: Path) -> None:
-    """Writes the mean of the weights of several models of one kind, as `out / "model.safetensors"`.
+    """Writes the mean of the weights of several models of one kind, with the other files of the first, to `out`.
 
     The mean of two stages of one training keeps what either was better at (Wortsman et al., ICML 2022).
     """
@@ -80,6 +81,9 @@ def average(models: Sequence[Path], out: Path) -> None:
 
     loaded = [load_file(model / "model.safetensors") for model in models]
     out.mkdir(parents=True, exist_ok=True)
+    for path in models[0].iterdir():
+        if path.is_file() and path.name != "model.safetensors":
+            shutil.copyfile(path, out / path.name)
     mean = {name: sum(weights[name].float() for weights in loaded) / len(loaded) for name in loaded[0]}
     save_file(mean, out / "model.safetensors")
 

@@ -31,7 +31,9 @@ LEXICAL_FEATURES = (
     "window_names_missing",
     "conflicts",  # numbers that count something of which the best window states another number, at most 2
     "negation_differs",  # 1 where claim or best window negates and the other does not
-    "length",  # log of the number of content words
+    "said_missing",  # share of the words of the claim itself that no evidence holds, each counting the same
+    "asked_missing",  # by weight, of those that the question does not hold; 0 where there is no question
+    "length",  # log of the number of content words, the question's left out
     "asked",  # 1 for an answer read after its question
 )
 MODEL_FEATURES = (
@@ -48,6 +50,7 @@ MODEL_FEATURES = (
 )
 FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
 _MOST_MISSING = 5.0
+_REPLIES = frozenset(content_words("yes no yeah nope ja nein"))  # they say what the question says, or that it is not so
 _AS_GOOD = 1.0  # log-odds by which the place that holds more of the words may support less
 
 
@@ -74,9 +77,10 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
     terms = content_words(wording.text)
     weights = sentences.weights(terms)
     asked = frozenset(content_words(wording.asked))
-    said = frozenset(content_words(wording.own))
+    said = frozenset(content_words(wording.own)) - _REPLIES or asked
     own = {term: weight for term, weight in weights.items() if term in said and term not in asked}
     own = own or {term: weight for term, weight in weights.items() if term in said}
+    own_missing = _part(sum(weight for term, weight in own.items() if not sentences.holds(term)), sum(own.values()))
     given = {term: weight for term, weight in weights.items() if term in asked}
     read = frozenset(term for window in windows for term in window.terms)
     answered = max(_share(window.terms, own) * (_share(window.terms, given) if given else 1.0) for window in windows)
@@ -108,7 +112,9 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         _part(len(here.missing_names), here.n_names),
         min(len(here.conflicts), 2),
         float(here.negation_differs),
-        math.log1p(len(terms)),
+        _part(sum(not sentences.holds(term) for term in said), len(said)),
+        own_missing if wording.asked else 0.0,
+        math.log1p(len(content_words(wording.own))),
         float(bool(wording.asked)),
     )
     return Lexical(values=np.asarray(values, dtype=np.float32), comparison=everything, in_window=here)
@@ -167,5 +173,5 @@ def _share(terms: Sequence[str], weights: Mapping[str, float]) -> float:
     return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0
 
 
-def _part(count: int, of: int) -> float:
+def _part(count: float, of: float) -> float:
     return count / of if of else 0.0

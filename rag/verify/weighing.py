@@ -21,7 +21,7 @@ from rag.verify.signals import FEATURES
 from rag.verify.types import VerifierInfo
 
 MODEL_SHARE = 0.5  # of the model in the verdict on a long claim
-SHORT_WORDS, LONG_WORDS = 6, 12  # content words up to which a claim is short, and from which it is long
+SHORT_WORDS, LONG_WORDS = 6, 12  # content words, the question's left out, up to which a claim is short; from which long
 VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
 _LENGTH = FEATURES.index("length")
 
