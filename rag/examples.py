@@ -31,7 +31,8 @@ _N_PASSAGES = ((1, 0.10), (2, 0.20), (3, 0.25), (4, 0.25), (5, 0.20))
 _MAX_CHARS = 3_200  # of the passages of one group: about 800 tokens, what a prompt of the service holds
 _MAX_QUESTIONS = 3  # of one passage
 _UNANSWERABLE = 0.30  # share of the examples
-_TWIN = 0.55  # of the unanswerable ones
+_TWIN = 0.65  # of the unanswerable ones
+_NAME_AT_HAND = 0.5  # of the exchanged names are of the shown passages, which words alone do not give away
 _SWAPPED = 0.10  # of the groups have one passage in which the answer is another: the passage must win over memory
 _FOREIGN = 0.15  # of the groups hold one passage of another article
 _BEST_LAST = 0.5  # of the groups have the passages in the order of a search; the others at random
@@ -223,7 +224,8 @@ def _with_swapped(
     others = [asked.answer for paragraph in paragraphs for asked in paragraph.questions]
     for place, asked in candidates:
         alike = [other for other in others if same_kind(other, asked.answer) and other not in shown[place].text]
-        if alike and asked.answer in shown[place].text:
+        elsewhere = any(asked.answer in one.text for number, one in enumerate(shown) if number != place)
+        if alike and asked.answer in shown[place].text and not elsewhere:
             other = rng.choice(alike)
             paragraph = Paragraph(
                 title=shown[place].title,
@@ -248,19 +250,20 @@ def _unanswerable(
     shown: Sequence[Paragraph], left_out: Sequence[Paragraph], n: int, rng: random.Random
 ) -> Iterator[tuple[Kind, str, str]]:
     """At most `n` questions that the shown passages do not answer."""
-    text = " ".join(paragraph.text for paragraph in shown).casefold()
+    text = " ".join(paragraph.text for paragraph in shown)
+    known = text.casefold()
     asked_here = [asked.question for paragraph in shown for asked in paragraph.questions]
     others = [asked.question for paragraph in left_out for asked in paragraph.questions]
     near = [
         asked.question
         for paragraph in left_out[:6]
         for asked in paragraph.questions
-        if asked.answer.casefold() not in text
+        if asked.answer.casefold() not in known
     ]
     for _ in range(n):
         if asked_here and rng.random() < _TWIN:
             twin = _twin(rng.choice(asked_here), others, text, rng)
-            if twin is not None:
+            if twin is not None and twin not in asked_here:
                 yield "twin", twin, NOT_IN_DOCUMENTS
         elif near:
             yield "left_out", rng.choice(near), NOT_IN_DOCUMENTS
@@ -268,7 +271,7 @@ def _unanswerable(
 
 def _twin(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
     """`question` about something else: another name, another number, or one word turned; None if nothing can be."""
-    ways = [_other_name, _other_number, _turned]
+    ways = [_other_name, _other_number, _turned, _other_word]
     rng.shuffle(ways)
     for way in ways:
         twin = way(question, others, text, rng)
@@ -278,15 +281,50 @@ def _twin(question: str, others: Sequence[str], text: str, rng: random.Random) -
 
 
 def _other_name(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
-    names = [match for match in _NAME.finditer(question) if match.start() > 0]
-    strangers = [
-        match[0] for other in others for match in _NAME.finditer(other) if match.start() > 0 and
-        match[0].casefold() not in text
-    ]  # fmt: skip
+    """`text` as it is written."""
+    names = _names(question)
+    at_hand = rng.random() < _NAME_AT_HAND
+    known = text.casefold()
+    strangers = (
+        [name for name in _names(text) if name.casefold() not in question.casefold()]
+        if at_hand
+        else [name for other in others for name in _names(other) if name.casefold() not in known]
+    )
     if not names or not strangers:
         return None
     name = rng.choice(names)
-    return question[: name.start()] + rng.choice(strangers) + question[name.end() :]
+    alike = [other for other in strangers if abs(len(other.split()) - len(name.split())) <= 1]
+    return question.replace(name, rng.choice(alike or strangers))
+
+
+def _names(text: str) -> list[str]:
+    """Capitalized words inside sentences, without a possessive ending."""
+    return [
+        re.sub(r"['’]s?$", "", match[0])
+        for match in _NAME.finditer(text)
+        if match.start() > 0 and text[:match.start()].rstrip()[-1:] not in set(".?!:\"“")
+    ]  # fmt: skip
+
+
+def _other_word(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    """One plain word exchanged for one of another question that ends alike, and so is likely of its kind."""
+    words = _plain_words(question)
+    if not words:
+        return None
+    word = rng.choice(words)
+    known = text.casefold()
+    alike = sorted({
+        other
+        for question_ in others
+        for other in _plain_words(question_)
+        if other[-2:] == word[-2:] and other[:4] != word[:4] and other not in known
+    })  # fmt: skip
+    return re.sub(rf"\b{word}\b", rng.choice(alike), question) if alike else None
+
+
+def _plain_words(question: str) -> list[str]:
+    """Its lower-case content words of at least five letters."""
+    return [word for word in _WORD.findall(question) if len(word) >= 5 and word.islower() and content_words(word)]
 
 
 def _other_number(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
@@ -298,7 +336,7 @@ def _other_number(question: str, others: Sequence[str], text: str, rng: random.R
         return None
     value = int(number[0])
     other = str(value + rng.choice((-30, -11, -7, -3, 3, 7, 11, 30))) if value > 40 else str(value + rng.randint(1, 9))
-    return None if other in text else question[: number.start()] + other + question[number.end() :]
+    return None if other in text.casefold() else question[: number.start()] + other + question[number.end() :]
 
 
 def _turned(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:

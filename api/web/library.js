@@ -5,7 +5,7 @@ import { count } from "/static/element.js";
 import { documentRow } from "/static/row.js";
 import { onArrival } from "/static/upload.js";
 
-const PAGE = 100;
+const PAGE = 50;
 const list = document.getElementById("documents");
 const message = document.getElementById("library-message");
 const empty = document.getElementById("empty");

@@ -151,7 +151,7 @@ def test_many_documents_come_a_page_at_a_time(visit: Visit, site: httpx.Client) 
     page.reload()
     page.locator("#library-count").get_by_text("5,000 documents").wait_for()
     assert len(set(asked)) <= 2
-    for _ in range(3):
+    for _ in range(6):
         before = page.locator("#documents > li").count()
         page.mouse.wheel(0, 100_000)
         page.locator("#documents > li").nth(before).wait_for(state="attached")
