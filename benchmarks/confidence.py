@@ -54,6 +54,7 @@ SIGNS = {  # the side of 0 on which a weight may lie: 0 = either
     "lexical_top": 0,
     "token_probability": 1,
     "n_words": 0,
+    "abstention": -1,
 }
 
 

@@ -105,10 +105,11 @@ def make_generator(params: SamplingParams) -> "torch.Generator | None":
     return generator
 
 
-def without_unsure(logits: "torch.Tensor", token_id: int, least_probability: float) -> "torch.Tensor":
-    """`logits`, (V,), without `token_id` if it is less probable than `least_probability`."""
-    if float(logits[token_id] - logits.logsumexp(dim=-1)) >= math.log(max(least_probability, 1e-30)):
-        return logits
+def without_unsure(logits: "torch.Tensor", token_id: int, least_probability: float) -> "tuple[torch.Tensor, float]":
+    """`logits`, (V,), without `token_id` if it is less probable than `least_probability`; and how probable it was."""
+    probability = float((logits[token_id] - logits.logsumexp(dim=-1)).exp())
+    if probability >= least_probability:
+        return logits, probability
     kept = logits.clone()
     kept[token_id] = -math.inf
-    return kept
+    return kept, probability

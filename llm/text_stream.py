@@ -1,5 +1,6 @@
 """Token ids → text as it grows: no broken character, no special token, no half of a stop string."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from llm.types import Token
@@ -38,10 +39,19 @@ class TextStream:
         """The released text."""
         return "".join(token.text for token in self._released)
 
-    def push(self, token_id: int, probability: float | None) -> tuple[Token, ...]:
+    def push(
+        self, token_id: int, probability: float | None, *, opening_probability: float | None = None
+    ) -> tuple[Token, ...]:
         """Add one token; the tokens whose text is certain now."""
         self._ids.append(token_id)
-        self._pending.append(Token(text=self._new_text(final=False), token_id=token_id, probability=probability))
+        self._pending.append(
+            Token(
+                text=self._new_text(final=False),
+                token_id=token_id,
+                probability=probability,
+                opening_probability=opening_probability,
+            )
+        )
         return self._release(final=False)
 
     def finish(self) -> tuple[Token, ...]:
@@ -50,7 +60,7 @@ class TextStream:
             last = self._pending[-1]
             rest = self._new_text(final=True)
             if rest:
-                self._pending[-1] = Token(text=last.text + rest, token_id=last.token_id, probability=last.probability)
+                self._pending[-1] = dataclasses.replace(last, text=last.text + rest)
         return self._release(final=True)
 
     def _new_text(self, *, final: bool) -> str:
@@ -87,7 +97,7 @@ class TextStream:
         for index, token in enumerate(self._pending):
             kept = token.text[:left]
             left -= len(kept)
-            self._pending[index] = Token(text=kept, token_id=token.token_id, probability=token.probability)
+            self._pending[index] = dataclasses.replace(token, text=kept)
 
 
 def _longest_overlap(text: str, stops: Sequence[str]) -> int:

@@ -115,6 +115,8 @@ class Token:
     text: str  # what this token added to the text; may be "" while a character is incomplete
     token_id: int
     probability: float | None  # under the model's own softmax (temperature 1, nothing cut); None where unknown
+    # Of the first token of a request with a `Reluctance`: how probable that beginning was. None elsewhere.
+    opening_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -256,7 +256,13 @@ class _Check:
     def _confidence(self, kept: Sequence[Finding], hits: Sequence[Hit], written: Written) -> float | None:
         if self._closed or not kept:
             return None
-        signals = signals_of(kept, hits, token_probability=written.token_probability, text=written.text)
+        signals = signals_of(
+            kept,
+            hits,
+            token_probability=written.token_probability,
+            abstention_probability=written.abstention_probability,
+            text=written.text,
+        )
         return self.pipeline.confidence.estimate(signals)
 
     def _may_answer(self, kept: Sequence[Finding], confidence: float | None) -> bool:

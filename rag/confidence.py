@@ -35,6 +35,7 @@ class Signals:
     lexical_top: float | None = None  # BM25 of the best hit
     token_probability: float | None = None  # 0..1: geometric mean over the draft, under the decoder's own softmax
     n_words: float | None = None  # of the answer
+    abstention: float | None = None  # 0..1: probability of the abstention that the decoder did not write
 
     def values(self) -> dict[str, float]:
         """Each signal that exists, as it enters the model."""
@@ -43,6 +44,7 @@ class Signals:
             "judge": self.judge,
             "judge_mean": self.judge_mean,
             "token_probability": self.token_probability,
+            "abstention": self.abstention,
         }
         plain = {"dense_top": self.dense_top, "dense_margin": self.dense_margin}
         counts = {"n_words": self.n_words, "lexical_top": self.lexical_top}
@@ -106,7 +108,12 @@ def load_confidence(path: Path = PARAMETERS) -> ConfidenceModel:
 
 
 def signals_of(
-    findings: Sequence[Finding], hits: Sequence[Hit], *, token_probability: float | None, text: str
+    findings: Sequence[Finding],
+    hits: Sequence[Hit],
+    *,
+    token_probability: float | None,
+    abstention_probability: float | None = None,
+    text: str,
 ) -> Signals:
     """The signals of an answer made of `findings`."""
     judged = [finding.verdict.score for finding in findings if finding.verdict is not None]
@@ -121,6 +128,7 @@ def signals_of(
         lexical_top=max(lexical, default=None),
         token_probability=token_probability,
         n_words=float(len(text.split())),
+        abstention=abstention_probability,
     )
 
 

@@ -24,6 +24,7 @@ class Written:
     text: str  # tidied
     token_ids: tuple[int, ...]  # as generated
     token_probability: float | None  # geometric mean over the tokens; None where the engine does not tell
+    abstention_probability: float | None  # that it would have begun as an abstention does; None where not known
     usage: Usage
     first_token_seconds: float | None
     generate_seconds: float
@@ -111,6 +112,7 @@ def write_draft(
         text=tidy(text, cut_short=cut_short, max_sentences=max_sentences),
         token_ids=tuple(token.token_id for token in tokens),
         token_probability=_mean_probability(tokens),
+        abstention_probability=tokens[0].opening_probability if tokens else None,
         usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=len(tokens)),
         first_token_seconds=first_token_seconds,
         generate_seconds=time.perf_counter() - started,

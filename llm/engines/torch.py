@@ -59,6 +59,7 @@ class _Row:
     new_ids: list[int] = field(default_factory=list)
     finish: FinishReason | None = None
     first_token_seconds: float | None = None
+    opening_probability: float | None = None  # of what the request is reluctant to begin with
 
 
 class TorchDecoder:
@@ -261,7 +262,8 @@ class TorchDecoder:
             allowed = logits[i].cpu() if row.guard is None else row.guard.apply(logits[i].cpu())
             if reluctance is not None:
                 opening = self._prompts.encode_text(reluctance.text)[:1]
-                allowed = without_unsure(allowed, opening[0], reluctance.least_probability) if opening else allowed
+                if opening:
+                    allowed, row.opening_probability = without_unsure(allowed, opening[0], reluctance.least_probability)
             chosen.append(choose(allowed, sampling, seen, row.generator))
             if row.guard is not None:
                 row.guard.push(chosen[-1])
@@ -279,7 +281,8 @@ class TorchDecoder:
         if token_id in self._eos_ids:
             row.finish = "stop"
             return ()
-        released = row.text.push(token_id, probability)
+        first = len(row.new_ids) == 1
+        released = row.text.push(token_id, probability, opening_probability=row.opening_probability if first else None)
         if row.text.stopped:
             row.finish = "stop"
         elif len(row.new_ids) >= row.request.sampling.max_new_tokens:

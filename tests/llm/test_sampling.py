@@ -101,7 +101,9 @@ def test_without_a_seed_two_requests_differ() -> None:
 
 def test_a_beginning_is_withheld_where_the_model_is_not_sure_of_it() -> None:
     logits = torch.tensor([0.6, 0.3, 0.1]).log()
-    assert without_unsure(logits, 0, 0.5).argmax() == 0
-    assert without_unsure(logits, 0, 0.7).argmax() == 1
-    assert without_unsure(logits, 0, 0.0) is logits
+    for least, best in ((0.5, 0), (0.7, 1)):
+        allowed, probability = without_unsure(logits, 0, least)
+        assert allowed.argmax() == best
+        assert probability == pytest.approx(0.6)
+    assert without_unsure(logits, 0, 0.0)[0] is logits
     assert logits.argmax() == 0

@@ -208,3 +208,7 @@ def test_a_beginning_that_the_model_is_not_sure_of_is_another_one(llama: TorchDe
     )
     assert same.text == plain.text
     assert other.tokens[0].token_id != first.token_id
+    for one in (same, other):
+        assert one.tokens[0].opening_probability == pytest.approx(first.probability, abs=1e-5)
+        assert all(token.opening_probability is None for token in one.tokens[1:])
+    assert first.opening_probability is None

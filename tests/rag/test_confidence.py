@@ -60,8 +60,13 @@ def test_signals_are_those_of_the_weakest_sentence() -> None:
         )
 
     signals = signals_of(
-        [finding(0.9, 0.8), finding(0.7, None), finding(0.8, 0.6)], (), token_probability=0.5, text="a b"
+        [finding(0.9, 0.8), finding(0.7, None), finding(0.8, 0.6)],
+        (),
+        token_probability=0.5,
+        abstention_probability=0.25,
+        text="a b",
     )
+    assert signals.values()["abstention"] == pytest.approx(log_odds(0.25))
     assert (signals.attribution, signals.judge, signals.judge_mean) == (0.7, 0.6, pytest.approx(0.7))
     assert (signals.dense_top, signals.token_probability, signals.n_words) == (None, 0.5, 2.0)
     assert signals_of([], (), token_probability=None, text="").values() == {"n_words": 0.0}
