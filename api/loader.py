@@ -1,5 +1,6 @@
 """Chooses and makes what takes long to make: indexes, embedder, decoder, judge. Imports torch only for weights."""
 
+import itertools
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from api.parts import Parts, Search
 from api.settings import Settings
 from ingest.pipeline import Ingestor
 from llm.adapters import Adapter, read_adapter, shipped_adapter
+from llm.engines.remote import RemoteDecoder, connect
+from llm.engines.remote_address import is_address, parse_address
+from llm.engines.remote_tokens import Estimate, Tokenizer
 from llm.errors import UnsupportedError
 from llm.scripted import ScriptedDecoder
 from llm.sources import ModelStore
@@ -35,6 +39,8 @@ _SCRIPTED = "scripted"
 _VERIFIER_BASE = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier was trained from
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
+_REMOTE_PARALLEL = 64  # requests to a remote decoder at once; it batches them
+_AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)  # between two tries to reach a remote decoder; the last for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,12 @@ class Loader:
         self._device: Device | None = None
         self._decoder_sha256: dict[str, str] = {}
         self._reindexing = threading.Lock()
+        self._remote: list[RemoteDecoder] = []
+
+    def close(self) -> None:
+        """End the connections of remote decoders."""
+        for decoder in self._remote:
+            decoder.close()
 
     def load(self, parts: Parts) -> None:
         """Fill the pending values of `parts` in the order in which they are needed."""
@@ -88,6 +100,8 @@ class Loader:
             _make(parts, parts.decoder, lambda: self._load_decoder(self._settings.decoder))
         if self._with_judge:
             _make(parts, parts.judge, self._load_judge)
+        if self._with_decoder and is_address(self._settings.decoder):
+            self._keep_trying(parts)
 
     def reindex(self, parts: Parts) -> int:
         """Rebuild every index from the catalog; also mends indexes that could not be opened.
@@ -123,9 +137,13 @@ class Loader:
         """A decoder other than that of the settings, loaded now and kept by the caller alone.
 
         Raises:
+            UnsupportedError: it is remote. Its address comes from the settings alone: whoever may ask for a comparison
+                may not choose where this machine connects to.
             ModelNotFoundError: no source has a model of that name.
             DownloadError: it could not be fetched.
         """
+        if is_address(name) and name != self._settings.decoder:
+            raise UnsupportedError("a remote decoder is chosen by the setting decoder, not named in a request")
         return self._load_decoder(name)
 
     def decoder_sha256(self, name: str) -> str | None:
@@ -183,6 +201,8 @@ class Loader:
     def _load_decoder(self, name: str) -> Decoder:
         if name == _SCRIPTED:
             return ScriptedDecoder(self._settings.scripted_replies)
+        if is_address(name):
+            return self._connect(name)
         model = self._models.resolve(name)
         self._decoder_sha256[model.name] = model.sha256
         device = self._probe()
@@ -190,6 +210,30 @@ class Loader:
 
         adapter = self._adapter(model.name, model.sha256)
         return load_decoder(model.folder, name=model.name, device=device, adapter=adapter)
+
+    def _connect(self, address: str) -> Decoder:
+        settings = self._settings
+        tokenizer, key = settings.decoder_tokenizer, settings.decoder_api_key
+        decoder = connect(
+            parse_address(address),
+            api_key=None if key is None else key.get_secret_value(),
+            counter=Estimate() if tokenizer is None else Tokenizer(self._tokenizer_folder(tokenizer)),
+            context_tokens=settings.decoder_context_tokens,
+            timeout_seconds=settings.decoder_timeout_seconds,
+            max_parallel=_REMOTE_PARALLEL,
+        )
+        self._remote.append(decoder)
+        return decoder
+
+    def _tokenizer_folder(self, name: str) -> Path:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else self._models.resolve(name).folder
+
+    def _keep_trying(self, parts: Parts) -> None:
+        """A server that is not there yet may come: unlike files, it is tried again."""
+        waits = itertools.chain(_AGAIN_SECONDS, itertools.repeat(_AGAIN_SECONDS[-1]))
+        while parts.decoder.peek() is None and not parts.stopping.wait(next(waits)):
+            _make(parts, parts.decoder, lambda: self._load_decoder(self._settings.decoder))
 
     def _adapter(self, name: str, sha256: str) -> Adapter | None:
         wanted = self._settings.decoder_adapter

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -43,7 +43,12 @@ class Settings(BaseSettings):
 
     # models
     embedder: str = Field(default="all-MiniLM-L6-v2", min_length=1)  # "hashing" needs no weights
-    decoder: str = Field(default="SmolLM2-135M-Instruct", min_length=1)  # "scripted" needs no weights
+    # "scripted" needs no weights; http://HOST:PORT/v1#MODEL is a remote decoder, which the four after it are for
+    decoder: str = Field(default="SmolLM2-135M-Instruct", min_length=1)
+    decoder_api_key: SecretStr | None = None
+    decoder_tokenizer: str | None = None  # a model's name or folder; None = estimate
+    decoder_context_tokens: int | None = Field(default=None, ge=64, le=10_000_000)  # None = ask it
+    decoder_timeout_seconds: float = Field(default=120.0, gt=0, le=3600)  # longest silence
     decoder_adapter: str = "shipped"  # "none", or a folder that `citebound train sft` wrote
     verifier: Literal["shipped", "overlap", "none"] = "shipped"  # "overlap" counts words and needs no weights
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn

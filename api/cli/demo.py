@@ -31,12 +31,15 @@ def demo(folder: Path, once: bool, port: int | None, data_dir: Path) -> None:
     from api.logs import configure_logs
     from api.serve import running
     from api.settings import load_settings
+    from llm.engines.remote_address import is_address
     from llm.sources import ModelStore
 
     settings = load_settings(data_dir=data_dir, port=0 if once and port is None else port)
     configure_logs("warning", settings.log_format)
     store = ModelStore(settings.model_cache, offline=settings.offline)
     for name in (settings.embedder, settings.decoder):
+        if is_address(name):
+            continue
         click.echo(f"==> model {name}", err=True)
         store.pull(name, progress())
     click.echo(f"==> starting the service on {settings.data_dir}", err=True)
