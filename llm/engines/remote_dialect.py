@@ -13,6 +13,7 @@ from llm.types import Message, SamplingParams
 
 _MAX_STOPS = 4  # of OpenAI's dialect; all of them are watched for here as well
 _MAX_LISTED = 8
+_PENALTY_WINDOW = 4096  # tokens that a repetition penalty looks back where the context is not known
 _BANNED = -100  # the least bias of OpenAI's dialect: the token is as good as impossible
 
 
@@ -25,6 +26,7 @@ class ServerKind:
     top_k: str | None = None
     min_p: str | None = None
     repetition_penalty: str | None = None
+    penalty_window: str | None = None  # its name for how far the penalty looks back, where that is not all the way
     more: Mapping[str, Any]  # sent with every request
     takes_bias: bool  # obeys `logit_bias`
 
@@ -62,8 +64,9 @@ KINDS: Mapping[str, ServerKind] = {
         min_p="min_p",
         repetition_penalty="repeat_penalty",
         off={"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
-        # The order of `llm.sampling`; its own puts the temperature last. The penalty counts the prompt.
-        more={"samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"], "repeat_last_n": -1},
+        # The order of `llm.sampling`; its own puts the temperature last.
+        more={"samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"]},
+        penalty_window="repeat_last_n",
         takes_bias=True,
     ),
     "citebound": ServerKind(
@@ -108,7 +111,7 @@ def served_model(listed: Any, wanted: str | None, host: str) -> Served:
         return _served(rows[0])
     for row in rows:
         aliases = row.get("aliases")
-        known = {row["id"], row["id"].removesuffix(":latest"), *(aliases if isinstance(aliases, list) else [])}
+        known = [row["id"], row["id"].removesuffix(":latest"), *(aliases if isinstance(aliases, list) else [])]
         if wanted in known:
             return _served(row)
     raise ModelNotFoundError(f"{host} has no model {wanted!r}; it lists {told}")
@@ -155,6 +158,8 @@ def chat_body(
     for field, name in (("top_k", kind.top_k), ("min_p", kind.min_p), ("repetition_penalty", kind.repetition_penalty)):
         if name is not None and getattr(sampling, field) != getattr(default, field):
             body[name] = getattr(sampling, field)
+    if kind.penalty_window is not None and sampling.repetition_penalty != default.repetition_penalty:
+        body[kind.penalty_window] = served.context_tokens or _PENALTY_WINDOW
     if sampling.seed is not None:
         body["seed"] = sampling.seed % 2**31  # llama.cpp's have 32 bits
     if sampling.stop:
