@@ -131,9 +131,10 @@ def chat_body(
     sampling: SamplingParams,
     *,
     with_probabilities: bool,
+    n_alternatives: int = 0,
     without_token: int | None = None,
 ) -> dict[str, Any]:
-    """The request; `without_token` is an id that must not be chosen.
+    """The request; `without_token` is an id that must not be chosen, `n_alternatives` are told beside each token.
 
     Raises:
         UnsupportedError: a parameter is set that the server has no name for.
@@ -166,6 +167,8 @@ def chat_body(
         body["stop"] = list(sampling.stop[:_MAX_STOPS])
     if with_probabilities:
         body["logprobs"] = True
+        if n_alternatives and kind.takes_bias:  # elsewhere there is no use for them
+            body["top_logprobs"] = n_alternatives
     if without_token is not None:
         body["logit_bias"] = {str(without_token): _BANNED}
     return body

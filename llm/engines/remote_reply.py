@@ -27,6 +27,7 @@ class Piece:
     text: str
     token_id: int | None  # None where the server does not tell
     probability: float | None
+    others: tuple["Piece", ...] = ()  # what else was probable in its place, where that was asked for
 
 
 class Reply:
@@ -43,6 +44,7 @@ class Reply:
         self._text = TextStream(self._join, stop)
         self._held: list[Piece] = []  # of no text: an end token, or the first bytes of a character
         self._finish: FinishReason | None = None
+        self._opening_probability: float | None = None
         self.n_prompt_tokens: int | None = None
 
     @property
@@ -84,8 +86,10 @@ class Reply:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise RemoteError(f"{self._host} sent a chunk that is not of OpenAI's dialect") from error
 
-    def push(self, piece: Piece) -> Iterator[Token]:
-        """Add a token; the tokens whose text is certain now."""
+    def push(self, piece: Piece, *, opening_probability: float | None = None) -> Iterator[Token]:
+        """Add a token; the tokens whose text is certain now. For `opening_probability` see `llm.types.Token`."""
+        if not self._pieces and not self._held:
+            self._opening_probability = opening_probability
         self._held.append(piece)
         if piece.text:
             yield from self._flush()
@@ -134,7 +138,15 @@ class Reply:
         for token in released:
             piece = self._pieces[token.token_id]
             token_id = _id_of(piece.text) if piece.token_id is None else piece.token_id
-            self._tokens.append(Token(text=token.text, token_id=token_id, probability=token.probability))
+            opening = None if self._tokens else self._opening_probability
+            self._tokens.append(
+                Token(
+                    text=token.text,
+                    token_id=token_id,
+                    probability=token.probability,
+                    opening_probability=opening,
+                )
+            )
             yield self._tokens[-1]
 
     def _join(self, numbers: Sequence[int]) -> str:
@@ -147,7 +159,13 @@ def _piece(entry: dict[str, Any], text: str) -> Piece:
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
         probability = math.exp(min(0.0, value))
     known = isinstance(token_id, int) and not isinstance(token_id, bool) and token_id >= 0
-    return Piece(text=text, token_id=token_id if known else None, probability=probability)
+    others = entry.get("top_logprobs") or ()
+    return Piece(
+        text=text,
+        token_id=token_id if known else None,
+        probability=probability,
+        others=tuple(_piece({**other, "top_logprobs": None}, str(other["token"])) for other in others),
+    )
 
 
 def _id_of(text: str) -> int:

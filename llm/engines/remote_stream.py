@@ -1,5 +1,6 @@
 """One streamed completion: sent, read, and sent once more where it began with what the request is reluctant to."""
 
+import dataclasses
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from llm.errors import CancelledError
 from llm.types import FinishReason, Generation, Request, Token
 
 CHAT_PATH = "/chat/completions"
+_ALTERNATIVES = 5  # told with each token, so that the probability of a beginning is known that was not taken
 
 
 @dataclass(kw_only=True)
@@ -79,6 +81,7 @@ class RemoteStream:
             self.request.messages,
             self.request.sampling,
             with_probabilities=self.with_probabilities,
+            n_alternatives=0 if self.request.reluctance is None else _ALTERNATIVES,
             without_token=without_token,
         )
 
@@ -87,14 +90,17 @@ class RemoteStream:
         first = next(pieces, None)
         if first is None:
             return
-        unwanted = self._unwanted(first)
-        if unwanted is not None:
+        opening = self._opening(first)
+        if opening is not None and self._is_unsure(opening) and opening.text == first.text:
             pieces.close()
             self._reply, self._first_token_seconds = Reply(self.host, self.request.sampling.stop), None
-            self._call = self.channel.stream(CHAT_PATH, self._write(unwanted), self.request.cancel)
+            self._call = self.channel.stream(CHAT_PATH, self._write(opening.token_id), self.request.cancel)
             pieces = self._pieces()
-        else:
-            yield from self._push(first)
+            first = next(pieces, None)
+            if first is None:
+                yield from self._reply.finish()
+                return
+        yield from self._push(first, None if opening is None else opening.probability)
         with closing(pieces):
             for piece in pieces:
                 yield from self._push(piece)
@@ -110,18 +116,26 @@ class RemoteStream:
                     self._first_token_seconds = at - self._started
                 yield piece
 
-    def _push(self, piece: Piece) -> Iterator[Token]:
+    def _push(self, piece: Piece, opening_probability: float | None = None) -> Iterator[Token]:
         if self.request.cancel.is_set:
             raise CancelledError("the request was cancelled")
-        return self._reply.push(piece)
+        return self._reply.push(piece, opening_probability=opening_probability)
 
-    def _unwanted(self, first: Piece) -> int | None:
-        """The id of the first token, if the request is reluctant to it and the model unsure of it."""
+    def _opening(self, first: Piece) -> Piece | None:
+        """The token that what the request is reluctant to begins with, if the server told of it."""
         reluctance = self.request.reluctance
-        if reluctance is None or first.probability is None or not self.served.kind.takes_bias:
+        if reluctance is None:
             return None
-        if not first.text or not reluctance.text.startswith(first.text):
-            return None
-        if first.probability >= reluctance.least_probability:
-            return None
-        return first.token_id if first.token_id is not None else self.counter.first_id(reluctance.text)
+        told = [one for one in (first, *first.others) if one.text and reluctance.text.startswith(one.text)]
+        best = max(told, key=lambda one: len(one.text), default=None)
+        if best is None or best.token_id is not None:
+            return best
+        return dataclasses.replace(best, token_id=self.counter.first_id(reluctance.text))
+
+    def _is_unsure(self, opening: Piece) -> bool:
+        """Whether it must not be taken, and the server can be told so."""
+        reluctance = self.request.reluctance
+        assert reluctance is not None
+        if opening.token_id is None or opening.probability is None or not self.served.kind.takes_bias:
+            return False
+        return opening.probability < reluctance.least_probability

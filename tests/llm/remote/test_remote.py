@@ -164,7 +164,18 @@ def test_a_beginning_that_is_not_sure_is_asked_for_again_without_it(
     (done,) = decoder.generate([ask(reluctance=reluctance)])
     assert done.text == ("Blue" if n_asked == 2 else "The documents")
     assert len(server.chats) == n_asked
+    assert done.tokens[0].opening_probability == pytest.approx(math.exp(-0.7))
     assert [one.body.get("logit_bias") for one in server.chats] == [None, {"7": -100}][:n_asked]
+
+
+def test_how_probable_a_beginning_was_is_known_when_another_was_taken(server: Any, remote: Connect, wire: Any) -> None:
+    told = {"token": "Blue", "logprob": -0.1, "top_logprobs": [{"token": "Th", "logprob": -4.0, "id": 3}]}
+    decoder = remote(wire.head() + wire.chunk("Blue", "stop", logprobs={"content": [told]}) + wire.DONE)
+    (done,) = decoder.generate([ask(reluctance=Reluctance(text="The documents", least_probability=0.9))])
+    assert done.text == "Blue"
+    assert done.tokens[0].opening_probability == pytest.approx(math.exp(-4))
+    assert server.chats[0].body["top_logprobs"] == 5
+    assert len(server.chats) == 1
 
 
 def test_a_prompt_that_does_not_fit_is_not_sent(server: Any, remote: Connect, sea: bytes) -> None:
