@@ -33,6 +33,7 @@ _HELP = {
     "peak_lr": "Highest learning rate.",
     "final_lr_share": "Learning rate of the last step, as a share of the highest.",
     "warmup_steps": "Steps until the highest learning rate.",
+    "decay_steps": "Steps at the end in which it falls in a line; 0: half a cosine over all steps.",
     "max_tokens": "Tokens of one packed sequence; longer examples are left out.",
     "weight_decay": "Share of each matrix taken off a step, times the learning rate.",
     "betas": "Decay of AdamW's two moments.",

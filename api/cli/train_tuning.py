@@ -24,6 +24,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 _TRAIN, _HELD_OUT = "train.jsonl", "held_out.jsonl"
 
 
+def _adapter_flag(function: F) -> F:
+    """What the run begins with."""
+    return click.option(
+        "--adapter",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="An adapter of the same base that goes on learning; without it a new one is begun.",
+    )(function)
+
+
 def _data_flags(function: F) -> F:
     """Where the rows come from, and what is tuned."""
     file = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -46,16 +55,18 @@ def _data_flags(function: F) -> F:
     epilog="\b\nExample:\n  citebound train sft --squad paragraphs.jsonl.gz --base SmolLM2-135M-Instruct --out runs/sft"
 )
 @train_options.out
+@_adapter_flag
 @_data_flags
 @train_options.config_flags(SftConfig)
 @train_options.config_file
 @options.data_dir
-def sft(out: Path, name: str | None, base: str, data_dir: Path | None, **values: Any) -> None:
+def sft(out: Path, adapter: Path | None, name: str | None, base: str, data_dir: Path | None, **values: Any) -> None:
     """Teach a decoder to write given answers.
 
     Rows are {"messages": […]} that end with the assistant's answer; --squad makes them with the prompt that the
     service uses. Writes OUT/adapter, or OUT/model with --rank 0.
     """
+    from llm.adapters import read_adapter
     from llm.training.load import load_trainee
     from llm.training.sft import read_examples, train_sft
     from rag.examples import make_examples
@@ -63,13 +74,16 @@ def sft(out: Path, name: str | None, base: str, data_dir: Path | None, **values:
     ground = prepare(data_dir)
     config = train_options.config_of(SftConfig, values)
     model = ground.models.resolve(base, progress())
-    run = TrainingRun(out, "sft", _about(config, model, values), is_main=ground.workers.is_main)
+    started = read_adapter(adapter) if adapter is not None else None
+    about = _about(config, model, values) | {"adapter_sha256": _checked(started, model)}
+    run = TrainingRun(out, "sft", about, is_main=ground.workers.is_main)
 
     def rows(articles: "dict[str, tuple[Paragraph, ...]]", n_groups: int, seed: int) -> Iterable[dict[str, object]]:
         return (one.as_row() for one in make_examples(articles, n_groups=n_groups, rng=random.Random(seed)))
 
     train, held_out = _files(out, values, rows, ground)
-    trainee = load_trainee(model.folder, device=ground.device, all_weights=config.rank == 0)
+    all_weights = config.rank == 0 and started is None
+    trainee = load_trainee(model.folder, device=ground.device, all_weights=all_weights, adapter=started)
     run.measure(trainee.model, ground.device)
     tuned = train_sft(
         trainee.model,
@@ -89,11 +103,7 @@ def sft(out: Path, name: str | None, base: str, data_dir: Path | None, **values:
     epilog="\b\nExample:\n  citebound train dpo --squad paragraphs.jsonl.gz --adapter runs/sft/adapter --out runs/dpo"
 )
 @train_options.out
-@click.option(
-    "--adapter",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="An adapter of the same base that goes on learning; without it a new one is begun.",
-)
+@_adapter_flag
 @_data_flags
 @train_options.config_flags(DpoConfig)
 @train_options.config_file

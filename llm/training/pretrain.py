@@ -47,6 +47,7 @@ class PretrainConfig:
     peak_lr: float = 2e-3
     final_lr_share: float = 0.1  # of the peak, at the last step
     warmup_steps: int = 50
+    decay_steps: int = 0  # in a line, at the end; 0 = half a cosine after the warm-up
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     max_grad_norm: float = 1.0

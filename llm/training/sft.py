@@ -39,6 +39,7 @@ class SftConfig:
     peak_lr: float = 5e-4
     final_lr_share: float = 0.1  # of the peak, at the last step
     warmup_steps: int = 10
+    decay_steps: int = 0  # in a line, at the end; 0 = half a cosine after the warm-up
     sequences_per_step: int = 4
     max_tokens: int = 1600  # of one packed sequence
     weight_decay: float = 0.0

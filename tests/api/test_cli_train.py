@@ -93,6 +93,9 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
     assert read_adapter(tmp_path / "tuned/adapter").name == "mills-1"
     assert json.loads((tmp_path / "tuned/run.json").read_text())["result"] == made
 
+    longer = train("sft", *data, "--adapter", "tuned/adapter", "--out", "longer", *flags({**TUNING, "decay-steps": 1}))
+    assert json.loads(longer.stdout)["first_loss"] != made["first_loss"], "it goes on where the other stopped"
+
     aligned = train("dpo", *data, "--adapter", "tuned/adapter", "--out", "aligned", *flags(TUNING))
     assert json.loads(aligned.stdout)["first_loss"] == pytest.approx(0.69315, abs=1e-4)
     decoder = load_decoder(

@@ -24,6 +24,12 @@ def test_worked_by_hand(step: int, rate: float) -> None:
     assert learning_rate(step, 12, CONFIG) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(("step", "rate"), [(3, 1.0), (7, 1.0), (8, 0.775), (10, 0.325), (11, 0.1)])
+def test_a_line_down_at_the_end(step: int, rate: float) -> None:
+    """12 steps of which the last 4 go down: from 1 by a quarter of .9 a step."""
+    assert learning_rate(step, 12, dataclasses.replace(CONFIG, decay_steps=4)) == pytest.approx(rate)
+
+
 def test_without_warm_up_it_starts_at_the_peak() -> None:
     assert learning_rate(0, 10, dataclasses.replace(CONFIG, warmup_steps=0)) == 1.0
 
