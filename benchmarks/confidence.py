@@ -1,18 +1,25 @@
 """Collects what is known of answers before they are checked, and fits `rag/confidence.json` to it.
 
     python benchmarks/confidence.py collect squad_train/paragraphs.jsonl.gz --data-dir FOLDER --out ROWS.jsonl
-        [--cases 600] [--unanswerable 0.33] [--seed 0]
+        [--cases 600] [--unanswerable 0.4] [--twins 0.6] [--seed 0]
+    python benchmarks/confidence.py collect qa_dev --data-dir FOLDER --out ROWS.jsonl [--cases 400] [--seed 0]
     python benchmarks/confidence.py fit ROWS.jsonl [--write rag/confidence.json]
+    python benchmarks/confidence.py measure ROWS.jsonl [--below 0.2 0.3 0.4]
 
 `collect` ingests the held-out articles of SQuAD train into FOLDER, once, and asks questions of those of them that the
-verifier was not trained on, with the service's own parts (CITEBOUND_… settings hold: decoder, adapter, verifier). From
-an unanswerable case every passage that holds the answer is taken out of what is retrieved. A row is written as soon as
+verifier was not trained on, with the service's own parts (CITEBOUND_… settings hold: decoder, adapter, verifier). An
+unanswerable case is a question in which a name, number or word was exchanged (`--twins` of them), or one of which every
+passage that holds the answer is taken out of what is retrieved. Given a folder with `documents/` and `cases.jsonl`
+instead, it asks those cases, in the order of `accept.py`: for `measure`, never for `fit`. A row is written as soon as
 its question is answered, and rows that are there already are not asked again, so that it may be stopped at any time.
 Rows hold digests, verdicts and numbers, no text.
 
 `fit` needs no model. An answer counts as right where it is scored as correct and a quote holds the reference. Printed
 as JSON: for the fitted confidence (cross-validated over articles), today's parameters and each signal alone, AURC and
 coverage at 5, 10 and 20 % risk over all cases; ECE and Brier score; the weights; thresholds by target risk.
+
+`measure` prints the same for today's parameters, which those rows had no part in, and what is abstained from below each
+confidence of `--below`.
 """
 
 import argparse
@@ -38,6 +45,7 @@ from rag.confidence import Signals, load_confidence
 from rag.evaluation.abstention import Curve, Step
 from rag.evaluation.scoring import contains_reference, score_answer
 from rag.evaluation.types import Case
+from rag.examples import twin_of
 from rag.verify.calibration import brier, expected_calibration_error, fit_logistic, sigmoid
 from rag.verify.pairs import part_of
 
@@ -56,6 +64,21 @@ SIGNS = {  # the side of 0 on which a weight may lie: 0 = either
     "n_words": 0,
     "abstention": -1,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """One question. `kind`: answerable; else left_out (its passages are), twin (exchanged), written (by people)."""
+
+    kind: str
+    article: str
+    question: str
+    references: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What a row is found by again."""
+        return hashlib.sha256(json.dumps([self.article, self.question, self.kind]).encode()).hexdigest()[:24]
 
 
 class Recording:
@@ -86,43 +109,68 @@ class Without:
 
 def collect(args: argparse.Namespace) -> None:
     """Write one row a case."""
-    articles = held_out_articles(args.paragraphs)
+    if args.source.is_dir():
+        texts = {path.name: path.read_text("utf-8") for path in sorted((args.source / "documents").iterdir())}
+        drawn = given_cases(args.source / "cases.jsonl", args.cases, args.seed)
+    else:
+        articles = held_out_articles(args.source)
+        texts = {
+            f"{title.replace('_', ' ').replace('/', ' ')}.md": "\n\n".join(
+                [f"# {title.replace('_', ' ')}", *(row["context"] for row in paragraphs)]
+            )
+            for title, paragraphs in articles.items()
+        }
+        drawn = draw(articles, args)
     done = {row["key"] for row in read_rows(args.out)}
-    cases = [case for case in draw(articles, args.cases, args.unanswerable, args.seed) if case[0] not in done]
+    cases = [case for case in drawn if case.key not in done]
     print(f"{len(done)} rows are there, {len(cases)} cases to ask")
     with running(load_settings(data_dir=args.data_dir, port=0)) as service:
         with client_for(service.address, service.token) as http:
             while http.get("/readyz").status_code != 200:
                 time.sleep(0.2)
-            ingest(http, articles)
+            ingest(http, texts)
         with args.out.open("a", encoding="utf-8") as file:
-            for key, title, asked, answerable in cases:
-                file.write(json.dumps({"key": key, **ask(service.parts, title, asked, answerable)}) + "\n")
+            for case in cases:
+                file.write(json.dumps({"key": case.key, **ask(service.parts, case)}) + "\n")
                 file.flush()
 
 
-def draw(
-    articles: Mapping[str, list[dict]], n: int, unanswerable: float, seed: int
-) -> list[tuple[str, str, dict[str, Any], bool]]:
-    """Key, article, question and whether it has an answer; the first of n + 1 cases are the n cases."""
-    rng = random.Random(seed)
+def draw(articles: Mapping[str, list[dict]], args: argparse.Namespace) -> list[Drawn]:
+    """Cases of held-out articles; the first of n + 1 are the n cases."""
+    rng = random.Random(args.seed)
     untouched = sorted(title for title in articles if part_of(title) != "train")
-    questions = [(title, asked) for title in untouched for row in articles[title] for asked in row["questions"]]
+    questions = [(title, row, asked) for title in untouched for row in articles[title] for asked in row["questions"]]
     rng.shuffle(questions)
     cases = []
-    for title, asked in questions[:n]:
-        answerable = rng.random() >= unanswerable
-        key = hashlib.sha256(json.dumps([title, asked["question"], answerable]).encode()).hexdigest()[:24]
-        cases.append((key, title, asked, answerable))
+    for title, row, asked in questions[: args.cases]:
+        kind, question = "answerable", asked["question"]
+        if rng.random() < args.unanswerable:
+            others = [one["question"] for other in articles[title] if other is not row for one in other["questions"]]
+            twin = twin_of(question, others, row["context"], rng) if rng.random() < args.twins else None
+            kind, question = ("left_out", question) if twin is None else ("twin", twin)
+        cases.append(Drawn(kind=kind, article=title, question=question, references=(asked["answer"],)))
     return cases
 
 
-def ingest(http: Any, articles: Mapping[str, list[dict]]) -> None:
-    """Every held-out article as one Markdown document; articles that are there are skipped by the service."""
-    for title, paragraphs in articles.items():
-        name = title.replace("_", " ")
-        text = "\n\n".join([f"# {name}", *(row["context"] for row in paragraphs)])
-        file = {"file": (f"{name.replace('/', ' ')}.md", text.encode())}
+def given_cases(path: pathlib.Path, n: int, seed: int) -> list[Drawn]:
+    """The first `n` of the shuffled cases of a file."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    random.Random(seed).shuffle(rows)
+    return [
+        Drawn(
+            kind="answerable" if row["answerable"] else "written",
+            article=row["document"],
+            question=row["question"],
+            references=tuple(row["reference_answers"]),
+        )
+        for row in rows[:n]
+    ]
+
+
+def ingest(http: Any, texts: Mapping[str, str]) -> None:
+    """Every article as one Markdown document; articles that are there are skipped by the service."""
+    for name, text in texts.items():
+        file = {"file": (name, text.encode())}
         http.post("/v1/documents", files=file, data={"collection": COLLECTION}).raise_for_status()
     while True:
         rows = http.get("/v1/documents", params={"collection": COLLECTION, "limit": 500}).json()["data"]
@@ -131,25 +179,28 @@ def ingest(http: Any, articles: Mapping[str, list[dict]]) -> None:
         time.sleep(0.5)
 
 
-def ask(parts: Parts, title: str, asked: Mapping[str, Any], answerable: bool) -> dict[str, Any]:
+def ask(parts: Parts, drawn: Drawn) -> dict[str, Any]:
     """One case answered as the service answers, with everything that the confidence may look at."""
     recording = Recording()
     retriever: Any = parts.retriever()
+    hidden = drawn.kind == "left_out"
     pipeline = Pipeline(
-        retriever=retriever if answerable else Without(retriever, asked["answer"]),
+        retriever=Without(retriever, drawn.references[0]) if hidden else retriever,
         decoder=parts.decoder.get(),
         judge=parts.judge.get(),
         settings=dataclasses.replace(parts.answer_settings, abstain_below=None),
-        neighbour=parts.catalog.passages.neighbour if answerable else None,
+        neighbour=None if hidden else parts.catalog.passages.neighbour,
         confidence=recording,  # type: ignore[arg-type]
     )
-    request = AskRequest(question=asked["question"], collection=COLLECTION)
+    request = AskRequest(question=drawn.question, collection=COLLECTION)
     answer = answer_question(request, pipeline, answer_id="a", now=parts.now())
-    references = (asked["answer"],)
-    case = Case(case_id="c", question=asked["question"], reference_answers=references, answerable=answerable)
+    answerable = drawn.kind == "answerable"
+    references = drawn.references if answerable else ()
+    case = Case(case_id="c", question=drawn.question, reference_answers=references, answerable=answerable)
     outcome = score_answer(case, answer.text, abstained=answer.abstained).outcome
     return {
-        "article": hashlib.sha256(title.encode()).hexdigest()[:12],
+        "article": hashlib.sha256(drawn.article.encode()).hexdigest()[:12],
+        "kind": drawn.kind,
         "answerable": answerable,
         "abstained": answer.abstained,
         "outcome": outcome,
@@ -195,6 +246,42 @@ def fit(args: argparse.Namespace) -> None:
     print(json.dumps(figures, indent=1))
     if args.write is not None:
         args.write.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Print what today's confidence is worth on rows that it was not fitted to."""
+    rows = read_rows(args.rows)
+    given = [row for row in rows if not row["abstained"] and row["signals"] is not None]
+    right = np.array([float(row["outcome"] == "correct" and row["grounded"]) for row in given])
+    model = load_confidence()
+    scores = np.array([model.estimate(Signals(**row["signals"])) for row in given])
+    values = [Signals(**row["signals"]).values() for row in given]
+    alone = {
+        name: np.array([sign * value.get(name, -np.inf) for value in values])
+        for name, sign in {name: sign or 1 for name, sign in SIGNS.items()}.items()
+        if any(name in value for value in values)
+    }
+    below = {}
+    for least in (0.0, *args.below):
+        answered = {id(row) for row, score in zip(given, scores, strict=True) if score >= least}
+        below[f"{least:g}"] = {
+            "over_refusal": share([id(row) not in answered for row in rows if row["answerable"]]),
+            "abstained_when_unanswerable": share([id(row) not in answered for row in rows if not row["answerable"]]),
+            "right_of_answerable": share(
+                [id(row) in answered and row["outcome"] == "correct" for row in rows if row["answerable"]]
+            ),
+        }
+    figures = {
+        "cases": len(rows),
+        "answers": len(given),
+        "confidence": model.version,
+        "abstain_below": below,
+        "rankings": {name: ranking(one, right, len(rows)) for name, one in {"confidence": scores, **alone}.items()},
+        "ece": round(expected_calibration_error(scores, right), 4),
+        "brier": round(brier(scores, right), 4),
+        "brier_of_base_rate": round(float(right.mean() * (1 - right.mean())), 4),
+    }
+    print(json.dumps(figures, indent=1))
 
 
 def cross_validated(table: np.ndarray, right: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -269,17 +356,22 @@ def main() -> None:
     steps = parser.add_subparsers(required=True)
     collecting = steps.add_parser("collect")
     collecting.set_defaults(run=collect)
-    collecting.add_argument("paragraphs", type=pathlib.Path)
+    collecting.add_argument("source", type=pathlib.Path)
     collecting.add_argument("--data-dir", type=pathlib.Path, required=True)
     collecting.add_argument("--out", type=pathlib.Path, required=True)
     collecting.add_argument("--cases", type=int, default=600)
-    collecting.add_argument("--unanswerable", type=float, default=0.33)
+    collecting.add_argument("--unanswerable", type=float, default=0.4)
+    collecting.add_argument("--twins", type=float, default=0.6)
     collecting.add_argument("--seed", type=int, default=0)
     fitting = steps.add_parser("fit")
     fitting.set_defaults(run=fit)
     fitting.add_argument("rows", type=pathlib.Path)
     fitting.add_argument("--write", type=pathlib.Path)
     fitting.add_argument("--name", default="held-out SQuAD train", help="what it was fitted on, for the file")
+    measuring = steps.add_parser("measure")
+    measuring.set_defaults(run=measure)
+    measuring.add_argument("rows", type=pathlib.Path)
+    measuring.add_argument("--below", type=float, nargs="+", default=[0.2, 0.3, 0.4])
     args = parser.parse_args()
     args.run(args)
 

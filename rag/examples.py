@@ -262,15 +262,22 @@ def _unanswerable(
     ]
     for _ in range(n):
         if asked_here and rng.random() < _TWIN:
-            twin = _twin(rng.choice(asked_here), others, text, rng)
+            twin = twin_of(rng.choice(asked_here), others, text, rng)
             if twin is not None and twin not in asked_here:
                 yield "twin", twin, NOT_IN_DOCUMENTS
         elif near:
             yield "left_out", rng.choice(near), NOT_IN_DOCUMENTS
 
 
-def _twin(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
-    """`question` about something else: another name, another number, or one word turned; None if nothing can be."""
+def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    """`question` about something else: another name, number or word; None if nothing in it can be exchanged.
+
+    Args:
+        question: One that `text` answers.
+        others: Questions about other passages of the same article, whose words are taken.
+        text: The passages that the decoder is shown.
+        rng: Draws what is exchanged.
+    """
     ways = [_other_name, _other_number, _turned, _other_word]
     rng.shuffle(ways)
     for way in ways:
