@@ -206,10 +206,17 @@ class Loader:
         model = self._models.resolve(name)
         self._decoder_sha256[model.name] = model.sha256
         device = self._probe()
-        from llm.engines.torch import load_decoder
+        from llm.engines.choose import load_local_decoder
 
         adapter = self._adapter(model.name, model.sha256)
-        return load_decoder(model.folder, name=model.name, device=device, adapter=adapter)
+        return load_local_decoder(
+            model.folder,
+            name=model.name,
+            device=device,
+            conversions=self._settings.model_cache / ".converted" / "openvino",
+            adapter=adapter,
+            engine=self._settings.engine,
+        )
 
     def _connect(self, address: str) -> Decoder:
         settings = self._settings

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     decoder_context_tokens: int | None = Field(default=None, ge=64, le=10_000_000)  # None = ask it
     decoder_timeout_seconds: float = Field(default=120.0, gt=0, le=3600)  # longest silence
     decoder_adapter: str = "shipped"  # "none", or a folder that `citebound train sft` wrote
+    engine: Literal["auto", "openvino", "torch"] = "auto"  # of the decoder; "auto" is OpenVINO on a CPU, else torch
     verifier: Literal["shipped", "overlap", "none"] = "shipped"  # "overlap" counts words and needs no weights
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -72,7 +73,9 @@ class Settings(BaseSettings):
     max_comparison_bytes: int = Field(default=128 * MIB, ge=1)  # of a request for a comparison
     max_request_files: int = Field(default=1000, ge=1, le=100_000)
     max_parallel_uploads: int = Field(default=8, ge=1, le=64)
-    max_waiting_questions: int = Field(default=8, ge=0, le=10_000)  # beyond the running one; then 429
+    max_running_questions: int = Field(default=8, ge=1, le=1_000)  # at once; the decoder reads them together
+    max_waiting_questions: int = Field(default=8, ge=0, le=10_000)  # beyond those that run; then 429
+    max_questions_per_key: int | None = Field(default=None, ge=1, le=10_000)  # running and waiting; None = no own limit
     max_event_streams: int = Field(default=64, ge=1, le=10_000)
     heartbeat_seconds: float = Field(default=10.0, gt=0, le=300)  # between comment lines of a quiet stream
     max_pages: int = Field(default=5_000, ge=1)

@@ -22,10 +22,10 @@ def ask_before_each_layer(model: Any, ask: Callable[[], None]) -> None:
                     part.register_forward_pre_hook(before)
 
 
-def eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def eos_ids(config: Any, generation_config: Any, tokenizer: Any) -> frozenset[int]:
     """Every id that ends an answer: of the configurations, the tokenizer, and the known turn endings it has."""
     found: set[int] = set()
-    for value in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+    for value in (generation_config.eos_token_id, config.eos_token_id, tokenizer.eos_token_id):
         if value is not None:
             found.update(value if isinstance(value, list) else [value])
     added = tokenizer.get_added_vocab()

@@ -6,7 +6,6 @@ score while another one streams. A cancelled request stops inside the pass: each
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,19 +16,18 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from llm.adapters import Adapter, merge_adapter
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
-from llm.engines.torch_citations import LazyMasks, MarkerGuard
+from llm.engines.row import Row, RowMaker
+from llm.engines.torch_citations import LazyMasks
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
 from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
 from llm.prompt_encoding import PromptEncoder
-from llm.sampling import choose, make_generator, without_unsure
-from llm.text_stream import TextStream, token_texts
+from llm.text_stream import token_texts
 from llm.types import (
     Cancel,
     Capabilities,
     Device,
-    FinishReason,
     Generation,
     Message,
     ModelInfo,
@@ -47,21 +45,6 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Row:
-    """One request on its way."""
-
-    request: Request
-    prompt: list[int]
-    text: TextStream
-    generator: torch.Generator | None
-    guard: MarkerGuard | None
-    new_ids: list[int] = field(default_factory=list)
-    finish: FinishReason | None = None
-    first_token_seconds: float | None = None
-    opening_probability: float | None = None  # of what the request is reluctant to begin with
-
-
 class TorchDecoder:
     """`llm.types.Decoder` over a loaded transformers model. Thread-safe.
 
@@ -73,23 +56,30 @@ class TorchDecoder:
         self._tokenizer = tokenizer
         self._encoder_decoder = bool(model.config.is_encoder_decoder)
         self._prompts = PromptEncoder(tokenizer, encoder_decoder=self._encoder_decoder)
-        self._eos_ids = eos_ids(model, tokenizer)
+        self._eos_ids = eos_ids(model.config, model.generation_config, tokenizer)
         pad_id = next(iter([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else self._eos_ids), 0)
         runner_class = EncoderDecoderRunner if self._encoder_decoder else CausalRunner
         self._runner: Runner = runner_class(model, pad_id=pad_id)
         self._turns = Turns()
         self._watched: tuple[Cancel, ...] = ()
         self._teacher = Teacher(
-            runner=self._runner,
+            teach=self._teach,
             prompts=self._prompts,
             decode=self._decode_ids,
             decode_one=self._decode_one,
             check_length=self._check_length,
-            in_turn=self._in_turn,
             n_vocabulary=int(model.get_input_embeddings().num_embeddings),
             counts_prompt=not self._encoder_decoder,
         )
-        self._masks = LazyMasks(self._decode_ids, self._prompts.encode_text("x"), sorted(self._eos_ids))
+        self._rows = RowMaker(
+            prompts=self._prompts,
+            decode=self._decode_ids,
+            masks=LazyMasks(self._decode_ids, self._prompts.encode_text("x"), sorted(self._eos_ids)),
+            n_tokens=len(tokenizer),
+            end_ids=self._eos_ids,
+            counts_prompt=not self._encoder_decoder,
+            check_length=self._check_length,
+        )
         ask_before_each_layer(model, self._stop_if_cancelled)
         # Defaults of the checkpoint must not leak into beam search.
         model.generation_config = GenerationConfig(eos_token_id=list(self._eos_ids), pad_token_id=pad_id)
@@ -120,7 +110,7 @@ class TorchDecoder:
             UnsupportedError: beam search together with a temperature, or a template that refuses the messages.
         """
         started = time.perf_counter()
-        rows = [self._row(request) for request in requests]
+        rows = [self._rows.make(request) for request in requests]
         for row in rows:
             if row.request.sampling.num_beams > 1:
                 self._search(row, started)
@@ -128,7 +118,7 @@ class TorchDecoder:
         for batch in batches(sampled, lambda row: len(row.prompt)):
             for _ in self._decode(batch, started):
                 pass
-        return tuple(self._generation(row, started) for row in rows)
+        return tuple(row.generation(time.perf_counter() - started) for row in rows)
 
     def stream(self, request: Request) -> Iterator[Token | Generation]:
         """Yield each token as its text is certain and, last, the Generation; closing the iterator stops the work.
@@ -139,16 +129,16 @@ class TorchDecoder:
             As `generate`.
         """
         started = time.perf_counter()
-        row = self._row(request)
+        row = self._rows.make(request)
         return self._stream(row, started)
 
-    def _stream(self, row: _Row, started: float) -> Iterator[Token | Generation]:
+    def _stream(self, row: Row, started: float) -> Iterator[Token | Generation]:
         if row.request.sampling.num_beams > 1:
             self._search(row, started)
             yield from row.text.tokens
         else:
             yield from self._decode([row], started)
-        yield self._generation(row, started)
+        yield row.generation(time.perf_counter() - started)
 
     def score(
         self, prompts: Sequence[Sequence[Message]], continuations: Sequence[str]
@@ -192,25 +182,6 @@ class TorchDecoder:
         """Tokens of a whole prompt with the chat template around it."""
         return len(self._prompts.encode_prompt(messages))
 
-    def _row(self, request: Request) -> _Row:
-        sampling = request.sampling
-        if sampling.num_beams > 1 and sampling.temperature > 0:
-            raise UnsupportedError("beam search does not sample; set temperature to 0 or num_beams to 1")
-        if sampling.num_beams > 1 and request.n_markers is not None:
-            raise UnsupportedError("beam search does not obey the citation rule; set num_beams to 1")
-        prompt = self._prompts.encode_prompt(request.messages)
-        self._check_length(prompt, sampling.max_new_tokens, "max_new_tokens")
-        return _Row(
-            request=request,
-            prompt=prompt,
-            text=TextStream(self._decode_ids, sampling.stop),
-            generator=make_generator(sampling),
-            guard=self._guard(request.n_markers),
-        )
-
-    def _guard(self, n_markers: int | None) -> MarkerGuard | None:
-        return None if n_markers is None else self._masks.get(len(self._tokenizer)).start(n_markers)
-
     def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
         context = self._info.context_tokens
         needed = max(len(prompt), n_more) if self._encoder_decoder else len(prompt) + n_more
@@ -220,7 +191,7 @@ class TorchDecoder:
                 "shorten the prompt or ask for fewer tokens"
             )
 
-    def _decode(self, rows: Sequence[_Row], started: float) -> Iterator[Token]:
+    def _decode(self, rows: Sequence[Row], started: float) -> Iterator[Token]:
         """Run the rows to their ends, yielding the tokens whose text is certain (of all rows, mixed)."""
         for row in rows:
             row.finish = "cancelled" if row.request.cancel.is_set else None
@@ -232,7 +203,7 @@ class TorchDecoder:
             while active:
                 ids = self._choose(active, logits)
                 for row, (token_id, probability) in zip(active, ids, strict=True):
-                    yield from self._append(row, token_id, probability, started)
+                    yield from row.append(token_id, probability, time.perf_counter() - started)
                 kept = [i for i, row in enumerate(active) if row.finish is None]
                 if not kept:
                     break
@@ -245,57 +216,19 @@ class TorchDecoder:
             for row in active:
                 row.finish = row.finish or "cancelled"
         for row in rows:
-            yield from self._finish_text(row)
+            yield from row.finish_text()
 
-    def _choose(self, active: Sequence[_Row], logits: torch.Tensor) -> list[tuple[int, float]]:
+    def _choose(self, active: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]]:
         """Each row's next id and its probability under the model's own softmax; `logits` is (B, V)."""
         best = logits.argmax(dim=-1).tolist()
         chosen: list[int] = []
         for i, row in enumerate(active):
-            sampling = row.request.sampling
-            reluctance = row.request.reluctance if not row.new_ids else None
-            plain = row.guard is None and reluctance is None
-            if plain and sampling.temperature == 0 and sampling.repetition_penalty == 1.0:
-                chosen.append(best[i])
-                continue
-            seen = row.new_ids if self._encoder_decoder else [*row.prompt, *row.new_ids]
-            allowed = logits[i].cpu() if row.guard is None else row.guard.apply(logits[i].cpu())
-            if reluctance is not None:
-                opening = self._prompts.encode_text(reluctance.text)[:1]
-                if opening:
-                    allowed, row.opening_probability = without_unsure(allowed, opening[0], reluctance.least_probability)
-            chosen.append(choose(allowed, sampling, seen, row.generator))
-            if row.guard is not None:
-                row.guard.push(chosen[-1])
+            chosen.append(best[i] if row.is_plain else row.choose(logits[i].cpu()))
         index = torch.tensor(chosen, device=logits.device)[:, None]
         log_probabilities = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=-1)
         return list(zip(chosen, log_probabilities.exp().tolist(), strict=True))
 
-    def _append(self, row: _Row, token_id: int, probability: float, started: float) -> tuple[Token, ...]:
-        if row.first_token_seconds is None:
-            row.first_token_seconds = time.perf_counter() - started
-        if row.request.cancel.is_set:
-            row.finish = "cancelled"
-            return ()
-        row.new_ids.append(token_id)
-        if token_id in self._eos_ids:
-            row.finish = "stop"
-            return ()
-        first = len(row.new_ids) == 1
-        released = row.text.push(token_id, probability, opening_probability=row.opening_probability if first else None)
-        if row.text.stopped:
-            row.finish = "stop"
-        elif len(row.new_ids) >= row.request.sampling.max_new_tokens:
-            row.finish = "length"
-        return released
-
-    def _finish_text(self, row: _Row) -> tuple[Token, ...]:
-        released = row.text.finish()
-        if row.text.stopped and row.finish == "length":
-            row.finish = "stop"  # the last token's text was only decided now
-        return released
-
-    def _search(self, row: _Row, started: float) -> None:
+    def _search(self, row: Row, started: float) -> None:
         """Beam search for one row; probabilities come from a second pass over what was found."""
         sampling = row.request.sampling
         try:
@@ -317,23 +250,16 @@ class TorchDecoder:
             return
         probabilities = logits.softmax(dim=-1)
         for position, token_id in enumerate(kept):
-            self._append(row, token_id, float(probabilities[position, token_id]), started)
+            row.append(token_id, float(probabilities[position, token_id]), time.perf_counter() - started)
             if row.finish is not None:
                 break
         row.finish = row.finish or "length"
-        self._finish_text(row)
+        row.finish_text()
 
-    def _generation(self, row: _Row, started: float) -> Generation:
-        tokens = row.text.tokens
-        return Generation(
-            text=row.text.text,
-            tokens=tokens,
-            n_prompt_tokens=len(row.prompt),
-            n_new_tokens=len(tokens),
-            finish_reason=row.finish or "cancelled",
-            first_token_seconds=row.first_token_seconds,
-            total_seconds=time.perf_counter() - started,
-        )
+    def _teach(
+        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], cancels: Sequence[Cancel] = ()
+    ) -> list[torch.Tensor]:
+        return self._in_turn(partial(self._runner.teach, prompts, continuations), cancels)
 
     def _decode_one(self, token_id: int) -> str:
         return str(self._tokenizer.decode([token_id]))
@@ -361,7 +287,7 @@ class TorchDecoder:
             raise CancelledError("the request was cancelled")
 
 
-def _cancels(rows: Sequence[_Row]) -> tuple[Cancel, ...]:
+def _cancels(rows: Sequence[Row]) -> tuple[Cancel, ...]:
     return tuple(row.request.cancel for row in rows)
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
-from llm.engines.torch_runner import Runner
 from llm.inspect import distribution_of
 from llm.prompt_encoding import PromptEncoder
 from llm.text_stream import token_texts
@@ -18,11 +17,13 @@ _BATCH_ROWS = 32
 T = TypeVar("T")
 
 
-class InTurn(Protocol):
-    """Runs work on the model when it is the caller's turn; breaks off once all of `cancels` are set."""
+class Teach(Protocol):
+    """Gives the logits that stood behind every token of each continuation, (len(continuation), V) each."""
 
-    def __call__(self, work: Callable[[], Any], cancels: Sequence[Cancel] = ()) -> Any:
-        """What `work` returns.
+    def __call__(
+        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], cancels: Sequence[Cancel] = ()
+    ) -> list[torch.Tensor]:
+        """The logits, continuation by continuation.
 
         Raises:
             CancelledError: all of `cancels` were set.
@@ -34,12 +35,11 @@ class InTurn(Protocol):
 class Teacher:
     """Scores and distributions of one loaded model."""
 
-    runner: Runner
+    teach: Teach
     prompts: PromptEncoder
     decode: Callable[[Sequence[int]], str]  # without special tokens
     decode_one: Callable[[int], str]
     check_length: Callable[[Sequence[int], int, str], None]
-    in_turn: InTurn
     n_vocabulary: int
     counts_prompt: bool  # whether the repetition penalty counts the prompt's tokens
 
@@ -56,7 +56,7 @@ class Teacher:
         order = sorted((i for i, target in enumerate(targets) if target), key=lengths.__getitem__)
         for batch in batches(order, lengths.__getitem__):
             rows, wanted = [encoded[i] for i in batch], [targets[i] for i in batch]
-            for i, logits in zip(batch, self._teach(rows, wanted), strict=True):
+            for i, logits in zip(batch, self.teach(rows, wanted), strict=True):
                 ids = torch.tensor(targets[i], device=logits.device)
                 values = logits.log_softmax(dim=-1).gather(1, ids[:, None])[:, 0].tolist()
                 texts = token_texts(self.decode, targets[i])
@@ -82,7 +82,7 @@ class Teacher:
             return ()
         encoded = self.prompts.encode_prompt(prompt)
         self.check_length(encoded, len(token_ids), "the tokens")
-        (logits,) = self._teach([encoded], [token_ids], [cancel])
+        (logits,) = self.teach([encoded], [token_ids], [cancel])
         texts = token_texts(self.decode, token_ids)
         before = encoded if self.counts_prompt else []
         found = []
@@ -100,12 +100,6 @@ class Teacher:
                 )
             )
         return tuple(found)
-
-    def _teach(
-        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], cancels: Sequence[Cancel] = ()
-    ) -> list[torch.Tensor]:
-        logits: list[torch.Tensor] = self.in_turn(lambda: self.runner.teach(prompts, continuations), cancels)
-        return logits
 
 
 def batches(items: Sequence[T], length: Callable[[T], int]) -> Iterator[list[T]]:

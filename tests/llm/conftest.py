@@ -8,6 +8,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from llm.engines.openvino import OpenVinoDecoder, load_openvino_decoder
 from llm.engines.torch import TorchDecoder, load_decoder
 from llm.types import Device
 
@@ -99,3 +100,9 @@ def llama(llama_folder: Path) -> TorchDecoder:
 @pytest.fixture(scope="session")
 def t5(t5_folder: Path) -> TorchDecoder:
     return load_decoder(t5_folder, name="tiny-t5", device=dataclasses.replace(CPU))
+
+
+@pytest.fixture(scope="session")
+def openvino_llama(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoDecoder:
+    conversions = tmp_path_factory.mktemp("conversions")
+    return load_openvino_decoder(llama_folder, name="tiny-llama", device=CPU, conversions=conversions)
