@@ -62,9 +62,9 @@ class Question:
         InvalidFilterError: the filter does not parse.
     """
 
-    def __init__(self, wanted: AskIn, parts: Parts) -> None:
+    def __init__(self, wanted: AskIn, parts: Parts, client: str) -> None:
         parse_filter(wanted.filter)  # now, while the status can still say so: a stream has sent its 200
-        self._parts = parts
+        self._parts, self._client = parts, client
         self._request = ask_request(wanted, parts)
         self._retriever: Retriever = parts.retriever()
         self._decoder: Decoder = parts.decoder.get()
@@ -87,7 +87,8 @@ class Question:
         Raises:
             CancelledError: `hang_up` was called.
         """
-        return await in_turn(self._parts, self._cancel, partial(self._work, tell))
+        n_new = self._request.sampling.max_new_tokens
+        return await in_turn(self._parts, self._client, self._cancel, partial(self._work, tell), max_new_tokens=n_new)
 
     async def stream(self, outbox: Outbox) -> None:
         """The same as server-sent events: retrieval, drafts, citations and claims, the answer, done; or error."""

@@ -70,8 +70,11 @@ class Gate:
                 "this is for the command line on the machine of the data folder; see citebound --help"
             )
 
-    def check(self, request: Request, *, needs_key: bool) -> None:
+    def check(self, request: Request, *, needs_key: bool) -> str:
         """Let the request pass or say why not.
+
+        Returns:
+            Who asks, as far as fairness and limits go: the id of the key, "owner" or "local".
 
         Raises:
             UnauthorizedError: keys are configured and none, or a wrong one, was sent.
@@ -79,16 +82,20 @@ class Gate:
         """
         given = _bearer(request)
         if self._is_owner(given):
-            return
+            return "owner"
         if self._keys.any_active():
-            if needs_key and not (given and self._keys.verify(given) is not None):
+            key = self._keys.verify(given) if given else None
+            if key is not None:
+                return key.key_id
+            if needs_key:
                 raise UnauthorizedError(
                     "this key is not known; make one with citebound keys add"
                     if given
                     else "send a key as Authorization: Bearer KEY; make one with citebound keys add"
                 )
-            return
+            return "local"
         self._check_local(request)
+        return "local"
 
     def _is_owner(self, given: str) -> bool:
         return bool(given) and hmac.compare_digest(given.encode(), self._token.encode())

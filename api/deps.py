@@ -17,7 +17,12 @@ def parts_of(request: Request) -> Parts:
 
 def with_key(request: Request) -> None:
     """Let in whoever may use the service. Runs in a worker thread: it reads the catalog."""
-    parts_of(request).gate.check(request, needs_key=True)
+    request.state.client = parts_of(request).gate.check(request, needs_key=True)
+
+
+def client_of(request: Request) -> str:
+    """Who sent a request that `with_key` let in: its key, the owner, or this machine."""
+    return str(request.state.client)
 
 
 def without_key(request: Request) -> None:

@@ -29,8 +29,8 @@ class Inspection:
         ConflictError: another model is loaded, or the decoder was not asked for that answer.
     """
 
-    def __init__(self, wanted: InspectIn, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, wanted: InspectIn, parts: Parts, client: str) -> None:
+        self._parts, self._client = parts, client
         self._wanted = wanted
         self._decoder: Decoder = parts.decoder.get()
         if not self._decoder.capabilities.distribution:
@@ -51,7 +51,7 @@ class Inspection:
             PromptTooLongError: prompt and tokens exceed the decoder's context.
             CancelledError: `hang_up` was called.
         """
-        return await in_turn(self._parts, self._cancel, self._work)
+        return await in_turn(self._parts, self._client, self._cancel, self._work)
 
     def _stored(self, answer_id: str) -> Trace:
         stored = self._parts.catalog.answers.trace(answer_id)

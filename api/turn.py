@@ -1,4 +1,4 @@
-"""Work on the decoder: one piece after the other, off the event loop, and none of it for a client that is gone."""
+"""Work on the decoder: a few pieces side by side, off the event loop, and none of it for a client that is gone."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -15,16 +15,27 @@ from llm.types import Cancel
 
 STOP_SECONDS = 2.0  # within which work that was told to stop has stopped
 
+LONG_TOKENS = 512  # several times a usual answer
+
 T = TypeVar("T")
 
 
-async def in_turn(parts: Parts, cancel: Cancel, work: Callable[[], T]) -> T:
+async def in_turn(
+    parts: Parts, client: str, cancel: Cancel, work: Callable[[], T], *, max_new_tokens: int = LONG_TOKENS
+) -> T:
     """Wait for the turn, then run `work` in a worker thread. The caller holds a place in `parts.questions`.
+
+    Args:
+        parts: Where.
+        client: Who asks.
+        cancel: Set when nobody waits for the result any more.
+        work: What to do.
+        max_new_tokens: What the decoder may write for it; from `LONG_TOKENS` on it counts as long.
 
     Raises:
         CancelledError: `cancel` was set.
     """
-    async with parts.questions.turn:
+    async with parts.questions.turn(client, is_long=max_new_tokens >= LONG_TOKENS):
         cancel.raise_if_set()
         began = time.perf_counter()
         # The thread is waited for even when this task is cancelled: its turn ends when its work has ended.

@@ -44,7 +44,7 @@ class Verification:
             CancelledError: `hang_up` was called.
             InvalidInputError: the text has more claims than are checked at once.
         """
-        async with self._parts.verifications.turn:
+        async with self._parts.verifications.turn():
             self._cancel.raise_if_set()
             return await anyio.to_thread.run_sync(self._work, limiter=self._parts.verification_slots)
 

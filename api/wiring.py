@@ -79,7 +79,13 @@ def open_parts(settings: Settings, *, decoder: bool = True, judge: bool = True) 
 def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox, loader: Loader) -> Parts:
     token = secrets.token_urlsafe(32)
     confidence = load_confidence()
-    questions = Admission("questions", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=2.0)
+    questions = Admission(
+        "questions",
+        max_running=settings.max_running_questions,
+        max_waiting=settings.max_waiting_questions,
+        usual_seconds=2.0,
+        max_per_client=settings.max_questions_per_key,
+    )
     return Parts(
         settings=settings,
         folder=folder,
@@ -109,7 +115,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
             "event streams", max_running=settings.max_event_streams, max_waiting=0, usual_seconds=10.0
         ),
         upload_slots=anyio.CapacityLimiter(settings.max_parallel_uploads),
-        generation_slots=anyio.CapacityLimiter(1),
+        generation_slots=anyio.CapacityLimiter(settings.max_running_questions),
         verification_slots=anyio.CapacityLimiter(1),
         answer_settings=_answer_settings(settings, confidence),
         confidence=confidence,

@@ -56,7 +56,7 @@ class GroundedChat:
         As `Question`.
     """
 
-    def __init__(self, wanted: ChatIn, parts: Parts) -> None:
+    def __init__(self, wanted: ChatIn, parts: Parts, client: str) -> None:
         if wanted.logprobs:
             raise InvalidInputError("logprobs are not given with citations; send answer_id to POST /v1/inspect")
         turns = [message for message in wanted.messages if message.turn.role != "system"]
@@ -84,7 +84,7 @@ class GroundedChat:
         except ValidationError as error:
             rows = describe([{**row, "loc": ("body", *row["loc"])} for row in error.errors()])
             raise InvalidInputError(rows[0]["message"]) from error
-        self._question = Question(asked, parts)
+        self._question = Question(asked, parts, client)
 
     def hang_up(self) -> None:
         """See `Chat`."""
@@ -123,8 +123,8 @@ class PlainChat:
         UnsupportedError: the model's template refuses the messages, or the engine gives no probabilities.
     """
 
-    def __init__(self, wanted: ChatIn, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, wanted: ChatIn, parts: Parts, client: str) -> None:
+        self._parts, self._client = parts, client
         self._decoder: Decoder = parts.decoder.get()
         name, can = self._decoder.info.name, self._decoder.capabilities
         if wanted.model != name:
@@ -137,6 +137,7 @@ class PlainChat:
         self._cancel = Cancel()
         self._messages = tuple(message.turn for message in wanted.messages)
         sampling = wanted.params(parts.settings.max_new_tokens)
+        self._max_new_tokens = sampling.max_new_tokens
         self._events = self._decoder.stream(Request(messages=self._messages, sampling=sampling, cancel=self._cancel))
 
     def hang_up(self) -> None:
@@ -145,7 +146,8 @@ class PlainChat:
 
     async def write(self, tell: Tell) -> Done:
         """See `Chat`."""
-        return await in_turn(self._parts, self._cancel, partial(self._work, tell))
+        work = partial(self._work, tell)
+        return await in_turn(self._parts, self._client, self._cancel, work, max_new_tokens=self._max_new_tokens)
 
     def _work(self, tell: Tell) -> Done:
         last: Generation | None = None
@@ -175,7 +177,7 @@ class PlainChat:
         )
 
 
-def start_chat(wanted: ChatIn, parts: Parts) -> Chat:
+def start_chat(wanted: ChatIn, parts: Parts, client: str) -> Chat:
     """The chat that the request's model names, everything about it checked. Make it in a worker thread.
 
     Raises:
@@ -186,7 +188,8 @@ def start_chat(wanted: ChatIn, parts: Parts) -> Chat:
         raise InvalidInputError("top_logprobs needs logprobs to be true")
     if wanted.top_logprobs and wanted.stream:
         raise InvalidInputError("top_logprobs needs stream to be false: alternatives are read when the text is whole")
-    return GroundedChat(wanted, parts) if wanted.model.startswith(RAG_PREFIX) else PlainChat(wanted, parts)
+    kind = GroundedChat if wanted.model.startswith(RAG_PREFIX) else PlainChat
+    return kind(wanted, parts, client)
 
 
 def frame_of(wanted: ChatIn, parts: Parts) -> Frame:

@@ -23,8 +23,8 @@ class Embedding:
         InvalidInputError: another number of dimensions is asked for.
     """
 
-    def __init__(self, wanted: EmbeddingsIn, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, wanted: EmbeddingsIn, parts: Parts, client: str) -> None:
+        self._parts, self._client = parts, client
         self._wanted = wanted
         parts.begin()
         self._counter: TokenCounter = parts.search.get().counter
@@ -47,7 +47,7 @@ class Embedding:
             PromptTooLongError: a text has more tokens than the model reads.
             CancelledError: `hang_up` was called.
         """
-        return await in_turn(self._parts, self._cancel, self._work)
+        return await in_turn(self._parts, self._client, self._cancel, self._work)
 
     def _work(self) -> dict[str, Any]:
         texts = self._wanted.input

@@ -84,13 +84,13 @@ class OpenAiRoute(BoundedRoute):
 
 
 @asynccontextmanager
-async def place_in(admission: Admission, request: Request) -> AsyncIterator[None]:
+async def place_in(admission: Admission, request: Request, client: str) -> AsyncIterator[None]:
     """A place at work or waiting, for a stream that has not sent its head yet.
 
     Raises:
         OpenAiError: there is none.
     """
-    place = admission.place()
+    place = admission.place(client)
     try:
         await place.__aenter__()
     except OverloadedError as error:

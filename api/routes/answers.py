@@ -1,12 +1,14 @@
 """Questions and stored answers."""
 
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.answering import Question
 from api.bounded_route import BoundedRoute
-from api.deps import PartsDep, WithKey, WithKnownParameters
+from api.deps import PartsDep, WithKey, WithKnownParameters, client_of
 from api.routes import examples
 from api.routes.openapi import answers, body
 from api.schemas.answers import AnswerOut, StoredAnswerOut
@@ -32,17 +34,18 @@ async def ask(request: Request, parts: PartsDep, wanted: AskIn) -> Response:
     With `stream`, server-sent events: `retrieval` once, then `token`, `citation` and `verification`, last `answer`
     (the whole answer) and `done`; or `error` with a problem. Hanging up stops the work.
     """
-    question = Question(wanted, parts)
+    client = client_of(request)
+    question = Question(wanted, parts, client)
     if wanted.stream:
         return EventStream(
             question.stream,
             heartbeat_seconds=parts.settings.heartbeat_seconds,
             closing=parts.closing,
-            around=parts.questions.place,
+            around=partial(parts.questions.place, client),
             on_hang_up=question.hang_up,
             grace_seconds=STOP_SECONDS,
         )
-    async with parts.questions.place():
+    async with parts.questions.place(client):
         return JSONResponse(await unless_hung_up(request, parts.closing, question.hang_up, question.answer))
 
 

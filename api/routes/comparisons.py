@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 
 from api import comparison_reports
 from api.bounded_route import LongBodyRoute
-from api.deps import PartsDep, WithKey, WithKnownParameters
+from api.deps import PartsDep, WithKey, WithKnownParameters, client_of
 from api.routes import comparison_examples as examples
 from api.routes.openapi import answers, body
 from api.schemas.comparisons import (
@@ -96,9 +96,10 @@ async def draft_comparison_cases(request: Request, parts: PartsDep, wanted: Draf
         )
         return {"cases": [case_to_json(case) for case in cases]}
 
-    async with parts.questions.place():
+    client = client_of(request)
+    async with parts.questions.place(client):
         return JSONResponse(
-            await unless_hung_up(request, parts.closing, cancel.set, partial(in_turn, parts, cancel, work))
+            await unless_hung_up(request, parts.closing, cancel.set, partial(in_turn, parts, client, cancel, work))
         )
 
 

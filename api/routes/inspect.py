@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.bounded_route import BoundedRoute
-from api.deps import PartsDep, WithKey, WithKnownParameters
+from api.deps import PartsDep, WithKey, WithKnownParameters, client_of
 from api.inspecting import Inspection
 from api.routes import examples
 from api.routes.openapi import answers, body
@@ -30,6 +30,6 @@ async def inspect(request: Request, parts: PartsDep, wanted: InspectIn) -> Respo
     A `prompt` (one turn of the user) or `messages` are continued by `steps` tokens (default 16); of an `answer_id` the
     stored tokens are read again in one pass (default: all, at most 256). Hanging up stops the work.
     """
-    async with parts.questions.place():
-        inspection = await anyio.to_thread.run_sync(Inspection, wanted, parts)
+    async with parts.questions.place(client_of(request)):
+        inspection = await anyio.to_thread.run_sync(Inspection, wanted, parts, client_of(request))
         return JSONResponse(await unless_hung_up(request, parts.closing, inspection.hang_up, inspection.look))

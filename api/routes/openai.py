@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.deps import PartsDep, WithKey
+from api.deps import PartsDep, WithKey, client_of
 from api.openai.chat import frame_of, start_chat, stream_chat, whole_chat
 from api.openai.embeddings import Embedding
 from api.openai.errors import OpenAiRoute, place_in
@@ -44,18 +44,19 @@ async def chat_completions(request: Request, parts: PartsDep, wanted: ChatIn) ->
     `citations` stand beside OpenAI's own fields and in the last chunk of a stream. The text of a cited answer is
     streamed once it is final. Without a temperature decoding is greedy. Hanging up stops the work.
     """
-    chat = await anyio.to_thread.run_sync(start_chat, wanted, parts)
+    client = client_of(request)
+    chat = await anyio.to_thread.run_sync(start_chat, wanted, parts, client)
     frame = frame_of(wanted, parts)
     if wanted.stream:
         return EventStream(
             partial(stream_chat, chat, frame, request),
             heartbeat_seconds=parts.settings.heartbeat_seconds,
             closing=parts.closing,
-            around=partial(place_in, parts.questions, request),
+            around=partial(place_in, parts.questions, request, client),
             on_hang_up=chat.hang_up,
             grace_seconds=STOP_SECONDS,
         )
-    async with parts.questions.place():
+    async with parts.questions.place(client):
         return JSONResponse(
             await unless_hung_up(request, parts.closing, chat.hang_up, partial(whole_chat, chat, frame))
         )
@@ -69,8 +70,8 @@ async def chat_completions(request: Request, parts: PartsDep, wanted: ChatIn) ->
 )
 async def embeddings(request: Request, parts: PartsDep, wanted: EmbeddingsIn) -> Response:
     """Vectors of length 1 of a text or of many, with the model that the documents are embedded with."""
-    embedding = Embedding(wanted, parts)
-    async with parts.questions.place():
+    embedding = Embedding(wanted, parts, client_of(request))
+    async with parts.questions.place(client_of(request)):
         return JSONResponse(await unless_hung_up(request, parts.closing, embedding.hang_up, embedding.embed))
 
 

@@ -167,7 +167,7 @@ def _ask_and_fail(address: str, body: dict[str, Any]) -> None:
 
 
 def test_a_full_queue_says_when_to_return(make_settings: Any, ready: Any, upload: Upload, handbook: str) -> None:
-    settings = make_settings(max_waiting_questions=1)
+    settings = make_settings(max_running_questions=1, max_waiting_questions=1)
     with running(settings) as service, httpx.Client(base_url=service.address, timeout=60.0) as http:
         ready(http)
         upload(http, "handbook.md", handbook, collection="handbook")

@@ -238,7 +238,8 @@ def test_a_look_waits_in_the_same_queue_as_questions(
 ) -> None:
     decoder = Watched()
     loaded(decoder)
-    room = 1 + service.parts.settings.max_waiting_questions
+    settings = service.parts.settings
+    room = settings.max_running_questions + settings.max_waiting_questions
 
     def wait_and_fail() -> None:
         with pytest.raises(httpx.ReadTimeout):

@@ -177,7 +177,8 @@ def test_hanging_up_stops_the_work(service: Running, ai: OpenAI, loaded: Callabl
 
 
 def test_a_full_queue_is_a_rate_limit(make_settings: Any, ready: Callable[[httpx.Client], None]) -> None:
-    with running(make_settings(max_waiting_questions=0)) as service, httpx.Client(base_url=service.address) as http:
+    settings = make_settings(max_running_questions=1, max_waiting_questions=0)
+    with running(settings) as service, httpx.Client(base_url=service.address) as http:
         ready(http)
         slow = Slow()
         service.parts.decoder.make(lambda: slow)
