@@ -31,6 +31,8 @@ from rag.catalog.files import FileStore
 from rag.catalog.folder import DataFolder
 from rag.catalog.restore import restore_backup
 from rag.confidence import ConfidenceModel, load_confidence
+from rag.demonstrations import Demonstrations, Fixed, Nearest, read_demonstrations
+from rag.embed import Embedder
 from rag.errors import NotFoundError
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +56,8 @@ def open_parts(settings: Settings, *, decoder: bool = True, judge: bool = True) 
 
     Raises:
         FolderOwnedError: another process owns the folder; the message has its address.
-        InvalidInputError: no confidence threshold is known for the setting `target_risk`.
+        InvalidInputError: no confidence threshold is known for the setting `target_risk`, or the file of the setting
+            `demonstrations` holds none.
         StorageError: the disk is full or failing.
     """
     with ExitStack() as stack:
@@ -79,6 +82,7 @@ def open_parts(settings: Settings, *, decoder: bool = True, judge: bool = True) 
 def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sandbox, loader: Loader) -> Parts:
     token = secrets.token_urlsafe(32)
     confidence = load_confidence()
+    embedder: Pending[Embedder] = Pending("the embedder")
     questions = Admission(
         "questions",
         max_running=settings.max_running_questions,
@@ -117,11 +121,11 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
         upload_slots=anyio.CapacityLimiter(settings.max_parallel_uploads),
         generation_slots=anyio.CapacityLimiter(settings.max_running_questions),
         verification_slots=anyio.CapacityLimiter(1),
-        answer_settings=_answer_settings(settings, confidence),
+        answer_settings=_answer_settings(settings, confidence, embedder),
         confidence=confidence,
         closing=anyio.Event(),
         stopping=threading.Event(),
-        embedder=Pending("the embedder"),
+        embedder=embedder,
         indexes=Pending("the index"),
         search=Pending("the search"),
         decoder=Pending("the decoder"),
@@ -135,9 +139,15 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
     )
 
 
-def _answer_settings(settings: Settings, confidence: ConfidenceModel) -> AnswerSettings:
+def _answer_settings(settings: Settings, confidence: ConfidenceModel, embedder: Pending[Embedder]) -> AnswerSettings:
     threshold, risk = settings.attribution_threshold, settings.target_risk
+    demonstrations: Demonstrations | None = None
+    if settings.demonstrations is not None:
+        pool = read_demonstrations(settings.demonstrations.expanduser())
+        n_shown = settings.n_demonstrations
+        demonstrations = Nearest(pool, embedder.get, n_shown) if n_shown else Fixed(pool)
     return AnswerSettings(
+        demonstrations=demonstrations,
         citation_threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
         abstain_below=None if risk is None else confidence.threshold(risk),
     )

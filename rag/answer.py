@@ -99,7 +99,7 @@ def stream_answer(
     cancel.raise_if_set()
 
     if request.mode == "closed_book" or request.evidence or found.hits:
-        prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour)
+        prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour, pipeline.settings.demonstrations)
         answer = dataclasses.replace(answer, dropped=prompt.dropped)
         if request.mode == "closed_book" or prompt.passages:
             written = yield from write_draft(

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from llm.types import Message, SamplingParams
 from rag.attribution import DEFAULT_THRESHOLD
+from rag.demonstrations import Demonstrations
 from rag.errors import InvalidInputError
 from rag.prompt_passage import Evidence
 from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
@@ -18,6 +19,7 @@ class AnswerSettings:
     citation_threshold: float = DEFAULT_THRESHOLD  # 0..1: least attribution score of a citation
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
     abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
+    demonstrations: Demonstrations | None = None  # shown before the question; None = none
     sure_abstention: float = 0.5  # 0..1: the decoder abstains by itself only where it holds that more probable
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llm.errors import CancelledError
 from llm.types import Cancel, Decoder, Generation, Reluctance, Request, SamplingParams, Token
 from rag.answer_types import AskRequest, Drafted
+from rag.demonstrations import Demonstrations
 from rag.draft import is_complete, tidy
 from rag.markers import held_back
 from rag.prompt import Prompt, build_closed_book_prompt, build_evidence_prompt, build_prompt
@@ -30,8 +31,16 @@ class Written:
     generate_seconds: float
 
 
-def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neighbour: Neighbour | None) -> Prompt:
+def prompt_for(
+    request: AskRequest,
+    hits: Sequence[Hit],
+    decoder: Decoder,
+    neighbour: Neighbour | None,
+    demonstrations: Demonstrations | None = None,
+) -> Prompt:
     """The prompt of the request's mode: without evidence, over the evidence given with it, or over `hits`.
+
+    Demonstrations are shown only where there is evidence.
 
     Raises:
         InvalidInputError: the question (or the evidence given with it) exceeds `prompt_tokens`.
@@ -43,6 +52,8 @@ def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neigh
             token_budget=request.prompt_tokens,
             count_tokens=decoder.count_prompt_tokens,
         )
+    chosen = () if demonstrations is None else demonstrations.choose(request.question)
+    turns = [one.turns() for one in chosen]
     if request.evidence is not None:
         return build_evidence_prompt(
             request.question,
@@ -50,6 +61,7 @@ def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neigh
             history=request.history,
             token_budget=request.prompt_tokens,
             count_tokens=decoder.count_prompt_tokens,
+            demonstrations=turns,
         )
     return build_prompt(
         request.question,
@@ -58,6 +70,7 @@ def prompt_for(request: AskRequest, hits: Sequence[Hit], decoder: Decoder, neigh
         token_budget=request.prompt_tokens,
         count_tokens=decoder.count_prompt_tokens,
         neighbour=neighbour,
+        demonstrations=turns,
     )
 
 

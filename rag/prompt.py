@@ -33,6 +33,7 @@ _CLOSED_BOOK = f"Answer the question in one short sentence. If you do not know t
 _MAX_HISTORY_MESSAGES = 4
 _MAX_HISTORY_CHARS = 600  # of one message
 _HISTORY_SHARE = 0.25  # of the token budget
+_DEMONSTRATION_SHARE = 0.5  # of the token budget
 
 CountTokens = Callable[[Sequence[Message]], int]  # of a whole prompt, chat template included
 
@@ -56,6 +57,7 @@ def build_prompt(
     token_budget: int,
     count_tokens: CountTokens,
     neighbour: Neighbour | None = None,
+    demonstrations: Sequence[tuple[Message, Message]] = (),
 ) -> Prompt:
     """The grounded prompt over `hits`, best first, that takes at most `token_budget` tokens.
 
@@ -63,12 +65,13 @@ def build_prompt(
     that begins or ends inside a paragraph gets the one sentence before or after it; that sentence is cited as part of
     its own passage. The first hit that does not fit whole is shortened at a sentence boundary if at least half of its
     characters fit (the best hit: if anything fits) and only what is kept can be cited; other hits that do not fit are
-    in `dropped` with reason `budget`, repeated texts with reason `duplicate`.
+    in `dropped` with reason `budget`, repeated texts with reason `duplicate`. `demonstrations` stand before the
+    history; of them only the last that take at most half of the budget are shown.
 
     Raises:
         InvalidInputError: the question alone exceeds the budget.
     """
-    layout = _Layout(question, history, token_budget, count_tokens)
+    layout = _Layout(question, history, token_budget, count_tokens, demonstrations)
     seen: set[str] = set()
     dropped: list[Dropped] = []
     for hit in hits:
@@ -89,13 +92,14 @@ def build_evidence_prompt(
     history: Sequence[Message] = (),
     token_budget: int,
     count_tokens: CountTokens,
+    demonstrations: Sequence[tuple[Message, Message]] = (),
 ) -> Prompt:
     """The grounded prompt over texts given with the question, each under its own marker, in the order given.
 
     Raises:
         InvalidInputError: question and evidence together exceed the budget; nothing of them is left out silently.
     """
-    layout = _Layout(question, history, token_budget, count_tokens)
+    layout = _Layout(question, history, token_budget, count_tokens, demonstrations)
     layout.passages = [from_evidence(item) for item in evidence if item.text.strip()]
     n_tokens = layout.count()
     if n_tokens > token_budget:
@@ -147,10 +151,20 @@ def _render(marker: int, passage: PromptPassage) -> str:
 class _Layout:
     """A prompt in the making: passages are added in rank order for as long as they fit."""
 
-    def __init__(self, question: str, history: Sequence[Message], token_budget: int, count_tokens: CountTokens) -> None:
+    def __init__(
+        self,
+        question: str,
+        history: Sequence[Message],
+        token_budget: int,
+        count_tokens: CountTokens,
+        demonstrations: Sequence[tuple[Message, Message]],
+    ) -> None:
         room = token_budget - _checked(grounded_messages(question, ()), token_budget, count_tokens)
         self._question = question
-        self._history = _bounded_history(history, room, token_budget, count_tokens)
+        past = _bounded_history(history, room, token_budget, count_tokens)
+        room -= count_tokens(past) if past else 0
+        shown = _bounded_demonstrations(demonstrations, min(_DEMONSTRATION_SHARE * token_budget, room), count_tokens)
+        self._history = (*shown, *past)
         self._token_budget, self._count_tokens = token_budget, count_tokens
         self._full = False
         self.passages: list[PromptPassage] = []
@@ -240,6 +254,18 @@ def _bounded_history(
         else:
             turns.insert(0, shown)
     return tuple(turns if not turns or turns[0].role == "user" else turns[1:])
+
+
+def _bounded_demonstrations(
+    demonstrations: Sequence[tuple[Message, Message]], room: float, count_tokens: CountTokens
+) -> tuple[Message, ...]:
+    """The turns of the last demonstrations that take at most `room` tokens."""
+    turns: tuple[Message, ...] = ()
+    for pair in reversed(demonstrations):
+        if count_tokens((*pair, *turns)) > room:
+            break
+        turns = (*pair, *turns)
+    return turns
 
 
 def _history_text(message: Message) -> str:
