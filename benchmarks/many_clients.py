@@ -185,7 +185,7 @@ def measure(
     path = "/v1/ask" if args.route == "ask" else "/v1/chat/completions"
     plan = {"url": service.address + path, "clients": [bodies[number::n_clients] for number in range(n_clients)]}
     done = subprocess.run(
-        [sys.executable, __file__, "clients"], input=json.dumps(plan), capture_output=True, text=True, check=True
+        [sys.executable, __file__, "clients"], input=json.dumps(plan), stdout=subprocess.PIPE, text=True, check=True
     )
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows, max(row["end"] for row in rows) - min(row["begin"] for row in rows)
