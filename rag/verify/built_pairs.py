@@ -30,6 +30,8 @@ _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'’-]+(?:\s+(?:(?:of|the|de|vo
 _NEGATED = re.compile(
     r"\b(is|was|are|were|has been|have been|had been|can|could|will|would|did|does|do)\b(?!\s+not|n't)"
 )
+_VERB_FIRST = re.compile(r"^((?:\S+ ){0,5}?\S+) (is|was|are|were|can|could|will|would|has|have|had) (?!not\b)(.+)$")
+_ARTICLES = frozenset(("The", "A", "An", "His", "Her", "Its", "Their", "This", "These", "In", "On", "At"))
 _ASIDE = re.compile(r"\s*\([^()]{1,80}\)|, (?:which|who|where|when)\b[^,.;]{3,80}(?=,)")
 _WH = re.compile(r"\b(who|whom|whose|when|where|why|how many|how much|how|what year|what|which)\b", re.IGNORECASE)
 _ONE_ANSWER = frozenset(("year", "number", "date", "who_name_short", "who_name_long"))
@@ -47,7 +49,11 @@ _FILLERS = re.compile(r"\b(?:also|however,|however|then|very|often|usually|gener
 _RECIPES = (  # (recipe, weight)
     ("right", 30),
     ("swapped", 20),
-    ("other_question", 5),
+    ("other_question", 8),
+    ("beside", 7),
+    ("choice", 8),
+    ("yes_or_no", 8),
+    ("cut_off", 4),
     ("foreign", 10),
     ("without_sentence", 7),
     ("sentence", 6),
@@ -139,6 +145,57 @@ class PairBuilder:
             return None
         claim = self._worded(place.question.text, self._rng.choice(others))
         return self._pair("other_question", self._evidence(place), claim, NOT_SUPPORTED)
+
+    def _beside(self, place: _Place) -> TrainingPair | None:
+        """A true statement after a question that it does not answer."""
+        others = [
+            other
+            for other in self._in_paragraph[place.paragraph]
+            if not _overlap(other.question.answer, place.question.answer)
+        ]
+        other = self._rng.choice(others) if others else None
+        said = declare(other.question.text, other.question.answer) if other is not None else None
+        if other is None or said is None or place.question.answer.casefold() in said.casefold():
+            return None
+        return self._pair("beside", self._two(place, other), f"{place.question.text} {said}", UNSUPPORTED)
+
+    def _choice(self, place: _Place) -> TrainingPair | None:
+        """A question that names two answers, and one of them."""
+        right, wrong = place.question.answer, self._other_answer(place)
+        if wrong is None or len(right.split()) > 6 or len(wrong.split()) > 6:
+            return None
+        one, other = self._rng.sample((right, wrong), 2)
+        asked = f"{place.question.text.rstrip(' ?')}, {one} or {other}?"
+        said, label = (right, SUPPORTED) if self._rng.random() < 0.5 else (wrong, NOT_SUPPORTED)
+        return self._pair("choice", self._evidence(place, near=wrong), f"{asked} {said}", label)
+
+    def _yes_or_no(self, place: _Place) -> TrainingPair | None:
+        """A question whether something is so, of a right or a wrong fact, and "yes" or "no"."""
+        wrong = self._other_answer(place)
+        is_so = wrong is None or self._rng.random() < 0.5
+        said = declare(place.question.text, place.question.answer if is_so or wrong is None else wrong)
+        asked = ask_whether(said) if said is not None else None
+        if asked is None:
+            return None
+        yes = self._rng.random() < 0.5
+        # To a question with several right answers the other one may be right as well.
+        if not is_so and not yes and place.kind not in _ONE_ANSWER:
+            return None
+        label = SUPPORTED if is_so == yes else CONTRADICTED if place.kind in _ONE_ANSWER or is_so else NOT_SUPPORTED
+        reply = self._rng.choice(("Yes", "Yes.", "yes") if yes else ("No", "No.", "no"))
+        return self._pair("yes_or_no", self._evidence(place, near=None if is_so else wrong), f"{asked} {reply}", label)
+
+    def _cut_off(self, place: _Place) -> TrainingPair | None:
+        """The beginning of a statement that stops before it answers the question."""
+        said = declare(place.question.text, place.question.answer)
+        before = said.partition(place.question.answer)[0].split() if said is not None else []
+        if len(before) < 3:
+            return None
+        kept = before[: self._rng.randrange(2, len(before) + 1)]
+        told = set(content_words(" ".join(kept)))
+        if not told or not told.issubset(content_words(place.question.text)):
+            return None
+        return self._pair("cut_off", self._evidence(place), f"{place.question.text} {' '.join(kept)}", UNSUPPORTED)
 
     def _foreign(self, place: _Place) -> TrainingPair | None:
         """A paragraph of the same article that shares most words of the question but not the answer."""
@@ -403,6 +460,18 @@ def swap_names(text: str, rng: random.Random) -> str | None:
         return None
     a, b = rng.choice(pairs)
     return text[: a.start()] + b.group() + text[a.end() : b.start()] + a.group() + text[b.end() :]
+
+
+def ask_whether(statement: str) -> str | None:
+    """The question whether `statement` is so; None where its verb is not found near its beginning."""
+    found = _VERB_FIRST.match(statement)
+    if found is None:
+        return None
+    subject, verb, rest = found.groups()
+    opens = subject.split()[0]
+    if opens in _ARTICLES:
+        subject = subject[0].lower() + subject[1:]
+    return f"{verb.capitalize()} {subject} {rest.rstrip('. ')}?"
 
 
 def without_fact(sentence: str, rng: random.Random) -> tuple[str, str] | None:

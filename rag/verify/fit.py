@@ -47,10 +47,11 @@ from rag.verify.windows import WordCounts
 
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 # Which way each signal may speak for "supported"; the rest may speak either way.
-_FOR = """window_words gathered_words evidence_words own_words answered pairs window_pairs support support_top
-    support_gathered support_mean support_parts"""
+_FOR = """window_words gathered_words evidence_words own_words answered answered_at_once pairs window_pairs
+    support support_top support_gathered support_mean support_parts"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
-    conflicts negation_differs said_missing asked_missing length contradiction contradiction_top contradiction_max"""
+    conflicts negation_differs said_missing asked_missing echoes asked_elsewhere length
+    contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
 _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
 _MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))

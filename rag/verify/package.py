@@ -46,19 +46,19 @@ class Held:
 
 
 def make_package(
-    trained: Path, base_folder: Path, data: Path, out: Path, device: Device, *, commands: tuple[str, ...], held: Held
+    trained: Path, base_folder: Path, data: Path, out: Path, device: Device, *, command: str, held: Held
 ) -> Parameters:
     """Writes everything that `rag.verify.judge.load_judge` reads, and `model_card.md`, to `out`.
 
     What is fitted and measured is the quantized model, read back from `out`, on `device`.
 
     Args:
-        trained: the folder that `train_verifier` returned.
+        trained: the folder that `train_stages` or `train_verifier` returned.
         base_folder: the encoder that training started from.
         data: the folder with verify_train/ and squad_train/.
         out: created where missing; files in it are replaced.
         device: where pairs are read.
-        commands: the command lines that trained it, for the card.
+        command: the command line that trained it, for the card.
         held: how many cases.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -101,11 +101,11 @@ def make_package(
         measured=measured,
     )
     write_parameters(parameters, out)
-    (out / CARD_FILE).write_text(_card(parameters, commands), encoding="utf-8")
+    (out / CARD_FILE).write_text(_card(parameters, command), encoding="utf-8")
     return parameters
 
 
-def _card(parameters: Parameters, commands: tuple[str, ...]) -> str:
+def _card(parameters: Parameters, command: str) -> str:
     """The model card."""
     info = parameters.info
     return f"""# {info.name} {info.version}
@@ -120,7 +120,7 @@ that make verdicts of its logits. See `docs/verifier.md` for how it is used and 
   claims built from SQuAD 1.1 train (CC BY-SA 4.0). No example is contained in the files here; `words.json` counts the
   paragraphs of SQuAD 1.1 train that hold each word.
 - **Licence**: Apache-2.0, as the base and this project.
-- **Commands**: {"; ".join(f"`{command}`" for command in commands)}
+- **Command**: `{command}`
 - **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the
   evidence text (articles for built pairs).
 - **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy on the labelled

@@ -5,6 +5,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ LEXICAL_FEATURES = (
     "evidence_words",  # in all evidence
     "own_words",  # of the words that the question does not hold already, in the best window; 0 where it has none
     "answered",  # the highest product of own_words and the question's words in one window; own_words without a question
+    "answered_at_once",  # the same in one sentence
     "words_missing",  # summed weight of the words that no window holds, over that of a word never seen, at most 5
     "rarest_missing",  # weight of the weightiest word that no evidence holds, over that of a word never seen
     "pairs",  # share of pairs of neighbouring content words that stand side by side in the evidence
@@ -33,6 +35,8 @@ LEXICAL_FEATURES = (
     "negation_differs",  # 1 where claim or best window negates and the other does not
     "said_missing",  # share of the words of the claim itself that no evidence holds, each counting the same
     "asked_missing",  # by weight, of those that the question does not hold; 0 where there is no question
+    "echoes",  # 1 where an answer says no word that its question does not, is no yes or no, and no choice was asked for
+    "asked_elsewhere",  # by how much a sentence holds more of the question than half and than any that holds the answer
     "length",  # log of the number of content words, the question's left out
     "asked",  # 1 for an answer read after its question
 )
@@ -51,6 +55,8 @@ MODEL_FEATURES = (
 FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
 _MOST_MISSING = 5.0
 _REPLIES = frozenset(content_words("yes no yeah nope ja nein"))  # they say what the question says, or that it is not so
+_CHOICE = re.compile(r"\b(?:or|oder)\b", re.IGNORECASE)  # "A or B?" is answered in the question's words
+_MOSTLY = 0.5
 _AS_GOOD = 1.0  # log-odds by which the place that holds more of the words may support less
 
 
@@ -77,13 +83,19 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
     terms = content_words(wording.text)
     weights = sentences.weights(terms)
     asked = frozenset(content_words(wording.asked))
-    said = frozenset(content_words(wording.own)) - _REPLIES or asked
+    stated = frozenset(content_words(wording.own)) - _REPLIES
+    said = stated or asked
     own = {term: weight for term, weight in weights.items() if term in said and term not in asked}
+    echoes = bool(asked) and bool(stated) and not own and _CHOICE.search(wording.asked) is None
     own = own or {term: weight for term, weight in weights.items() if term in said}
     own_missing = _part(sum(weight for term, weight in own.items() if not sentences.holds(term)), sum(own.values()))
     given = {term: weight for term, weight in weights.items() if term in asked}
     read = frozenset(term for window in windows for term in window.terms)
-    answered = max(_share(window.terms, own) * (_share(window.terms, given) if given else 1.0) for window in windows)
+    read_at_once = [one.terms for window in windows for one in window.sentences]
+    answered, at_once = (
+        max(_share(terms, own) * (_share(terms, given) if given else 1.0) for terms in places)
+        for places in ([window.terms for window in windows], read_at_once)
+    )
     unread = sum(weight for term, weight in weights.items() if term not in read) / sentences.heaviest
     placed = [window for window in windows if window.evidence is not None] or list(windows)
     shares = [_share(window.terms, weights) for window in placed]
@@ -102,6 +114,7 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         sum(weight for term, weight in weights.items() if sentences.holds(term)) / (sum(weights.values()) or 1.0),
         max(_share(window.terms, own) for window in windows),
         answered,
+        at_once,
         min(unread, _MOST_MISSING),
         max(missing, default=0.0) / sentences.heaviest,
         _part(sum(pair in near for pair in pairs), len(pairs)),
@@ -111,9 +124,11 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         _part(len(everything.missing_names), everything.n_names),
         _part(len(here.missing_names), here.n_names),
         min(len(here.conflicts), 2),
-        float(here.negation_differs),
+        float(here.negation_differs and bool(stated)),
         _part(sum(not sentences.holds(term) for term in said), len(said)),
         own_missing if wording.asked else 0.0,
+        float(echoes),
+        _asked_elsewhere(read_at_once, own, given),
         math.log1p(len(content_words(wording.own))),
         float(bool(wording.asked)),
     )
@@ -164,6 +179,21 @@ def log_odds(logits: FloatArray, outcome: int) -> FloatArray:
     others = np.delete(logits.astype(np.float64), outcome, axis=1)
     rest = np.logaddexp(others[:, 0], others[:, 1])
     return np.clip(logits[:, outcome] - rest, -20.0, 20.0).astype(np.float32)
+
+
+def _asked_elsewhere(places: Sequence[Sequence[str]], own: Mapping[str, float], given: Mapping[str, float]) -> float:
+    """How far the best sentence for the question lies above the best one for it that holds most of the answer, 0..1/2.
+
+    Where no sentence holds more than half of what was asked, the answer is put together from several, and it says
+    nothing; nor where no sentence holds a word of the answer.
+    """
+    held = [len(own.keys() & set(terms)) for terms in places]
+    most = max(held, default=0)
+    if not given or most == 0:
+        return 0.0
+    shares = [_share(terms, given) for terms in places]
+    here = max(share for share, n_held in zip(shares, held, strict=True) if n_held == most)
+    return max(0.0, max(shares) - max(here, _MOSTLY))
 
 
 def _share(terms: Sequence[str], weights: Mapping[str, float]) -> float:

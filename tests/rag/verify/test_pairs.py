@@ -9,6 +9,7 @@ from rag.errors import InvalidInputError
 from rag.verify.built_pairs import (
     PairBuilder,
     answer_kind,
+    ask_whether,
     changed_number,
     negate,
     reordered,
@@ -88,7 +89,8 @@ def test_built_pairs_follow_their_recipes() -> None:
         by_source.setdefault(pair.source, []).append(pair)
     assert {pair.label for pair in by_source["squad_right"]} == {SUPPORTED}
     assert {pair.label for pair in by_source["squad_foreign"]} == {UNSUPPORTED}
-    assert {pair.label for pair in by_source["squad_roles"]} == {NOT_SUPPORTED}
+    roles = PairBuilder(PARAGRAPHS, random.Random(0)).build(5, only=("roles",))
+    assert {pair.label for pair in roles} == {NOT_SUPPORTED}
     for pair in by_source["squad_swapped"]:
         assert pair.label in (CONTRADICTED, NOT_SUPPORTED)
         assert pair.claim not in {one.claim for one in by_source["squad_right"]}
@@ -120,6 +122,39 @@ def test_a_fact_is_taken_out() -> None:
     rest, fact = without_fact("The old bridge over the river was opened in 1883.", random.Random(0)) or ("", "")
     assert (rest, fact) == ("The old bridge over the river was opened.", " in 1883")
     assert without_fact("Cats sleep.", random.Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("The old bridge was opened in 1883.", "Was the old bridge opened in 1883?"),
+        ("Helene Roth could open the bridge.", "Could Helene Roth open the bridge?"),
+        ("Cats sleep.", None),
+        ("The bridge was not opened.", None),
+    ],
+)
+def test_a_statement_becomes_a_question(said: str, asked: str | None) -> None:
+    assert ask_whether(said) == asked
+
+
+@pytest.mark.parametrize("recipe", ["beside", "choice", "yes_or_no", "cut_off"])
+def test_what_an_answer_is_to_its_question_makes_the_label(recipe: str) -> None:
+    pairs = PairBuilder(PARAGRAPHS, random.Random(3)).build(40, only=(recipe,))
+    assert pairs
+    assert all(pair.source == f"squad_{recipe}" for pair in pairs)
+    for pair in pairs:
+        asked, said = (part.strip() for part in pair.claim.split("?"))
+        right = next((q.answer for p in PARAGRAPHS for q in p.questions if q.text.startswith(asked.split(",")[0])), "")
+        if recipe == "choice":
+            assert said in asked
+            assert (pair.label == SUPPORTED) == (said == right)
+        elif recipe == "yes_or_no":
+            facts = (("1883", "opened"), ("Helene Roth", "opened"), ("210", "long"), ("Otto Hall", "repaired"))
+            is_so = any(one in asked and other in asked for one, other in facts)
+            assert (pair.label == SUPPORTED) == (said.rstrip(".").casefold() == ("yes" if is_so else "no"))
+        else:
+            assert pair.label == UNSUPPORTED
+            assert right not in said
 
 
 def test_kinds_of_answers() -> None:

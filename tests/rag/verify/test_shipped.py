@@ -1,0 +1,63 @@
+"""The shipped verifier on its real base encoder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_path
+
+from llm.errors import ModelNotFoundError
+from llm.sources import ModelStore
+from llm.types import Device
+from rag.verify.claims import split_claims
+from rag.verify.judge import ClaimJudge, load_judge
+
+pytestmark = pytest.mark.model
+
+LEAVE = (
+    "Employees get 16 weeks of paid parental leave. Sick leave is paid for ten days a year; after four weeks of "
+    "illness a certificate is needed. The notice period is four weeks during probation."
+)
+ASKED = "How many weeks of parental leave?"
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[ClaimJudge]:
+    cache = os.environ.get("CITEBOUND_MODEL_CACHE") or user_cache_path("citebound", appauthor=False) / "models"
+    try:
+        base = ModelStore(Path(cache), offline=True).resolve("all-MiniLM-L6-v2").folder
+    except ModelNotFoundError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    found = load_judge(base, Device(kind="cpu", name="test", dtype="fp32", n_threads=2))
+    yield found
+    found.model.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "is_supported"),
+    [
+        ("16", True),
+        ("16 weeks", True),
+        ("Parental leave is 16 weeks.", True),
+        ("four", False),  # weeks, but of something else
+        ("four weeks", False),
+        ("Parental leave is four weeks.", False),
+        ("20 weeks", False),
+        ("Parental leave", False),  # says nothing that was not asked
+    ],
+)
+def test_a_short_answer_is_read_with_its_question(judge: ClaimJudge, said: str, is_supported: bool) -> None:
+    (found,) = judge.judge(split_claims(said, ASKED), [LEAVE])
+    assert (found.label == "supported") == is_supported
+    assert (found.score >= judge.info.threshold) == is_supported
+
+
+def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(judge: ClaimJudge) -> None:
+    claims = split_claims("The notice period is four weeks during probation. Sick leave is paid for ten days a year.")
+    together = judge.judge(claims, [LEAVE])
+    assert together == judge.judge(claims, [LEAVE])
+    assert together == tuple(found for one in claims for found in judge.judge([one], [LEAVE]))
+    assert all(found.label == "supported" for found in together)
