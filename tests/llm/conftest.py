@@ -9,8 +9,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from llm.engines.openvino import OpenVinoDecoder, load_openvino_decoder
+from llm.engines.packed import packed
 from llm.engines.torch import TorchDecoder, load_decoder
-from llm.types import Device
+from llm.types import Decoder, Device
 
 CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=1)
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -106,3 +107,10 @@ def t5(t5_folder: Path) -> TorchDecoder:
 def openvino_llama(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoDecoder:
     conversions = tmp_path_factory.mktemp("conversions")
     return load_openvino_decoder(llama_folder, name="tiny-llama", device=CPU, conversions=conversions)
+
+
+@pytest.fixture(scope="session")
+def packed_llama(llama_folder: Path) -> Decoder:
+    made = packed(load_decoder(llama_folder, name="tiny-llama", device=CPU), cache_bytes=0)
+    assert not isinstance(made, TorchDecoder)
+    return made

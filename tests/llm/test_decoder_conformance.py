@@ -23,7 +23,7 @@ def reply(messages: tuple[Message, ...]) -> str:
     return "The river reaches the sea near the old town, says " + messages[-1].content[:9] + " of course."
 
 
-@pytest.fixture(params=["scripted", "llama", "t5", "openvino_llama"])
+@pytest.fixture(params=["scripted", "llama", "t5", "openvino_llama", "packed_llama"])
 def decoder(request: pytest.FixtureRequest) -> Decoder:
     if request.param == "scripted":
         return ScriptedDecoder(reply, context_tokens=256)
