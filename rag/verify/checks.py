@@ -31,10 +31,17 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _NUMBER = re.compile(
-    r"\b(\d+)(?:(s)|(?:st|nd|rd|th))\b(\scentur)?"
+    r"\b(\d+)(?:(['’]?s)|(?:st|nd|rd|th))\b(\scentur)?"
     r"|(?<![\w.,])[-−]?(\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)\s?"
     r"(%|percent\b|per cent\b|(?:hundred|thousand|million|billion|trillion|bn|mn|[kKmMbB])\b|[a-zA-Z]{1,3}\b)?",
 )
+_TO_YEAR = re.compile(r"\b(\d\d)(\d\d)\s?[-–—/]\s?(\d\d)\b(?![-–—/]?\d)")  # 2018–19
+_LEAST = re.compile(
+    r"\b(?:more than|over|at least|above|exceed(?:s|ed|ing)?|no (?:less|fewer) than)\s+[$£€]?$", re.IGNORECASE
+)
+_MOST = re.compile(r"\b(?:less than|fewer than|under|at most|below|up to|no more than)\s+[$£€]?$", re.IGNORECASE)
+_BOUND_CHARS = 20  # before a number, in which its bound stands
+_BOUND_TIMES = 10.0  # what is this much more, or less, is a number of something else
 _DECADE, _CENTURY = "decade", "century"
 _PERIODS = {_DECADE: 10, _CENTURY: 100}  # years
 _SINGLE = "|".join([*_SMALL, *_TENS, *_ORDINALS, *_TIMES])
@@ -69,6 +76,16 @@ class Quantity:
     value: float
     unit: str  # "%" or a unit's letters in lower case; "" where none follows
     text: str  # as written
+    bound: int = 0  # 1 for "more than" it, -1 for "less than" it
+
+    def met_by(self, other: "Quantity") -> bool:
+        """Whether `other` says the same; of a bound, also whether it lies on its right side and not far off."""
+        if self.same_as(other):
+            return True
+        if not self.bound or self.unit != other.unit or min(self.value, other.value) <= 0:
+            return False
+        times = other.value / self.value if self.bound > 0 else self.value / other.value
+        return 1 <= times <= _BOUND_TIMES
 
     def same_as(self, other: "Quantity") -> bool:
         """Equal values, and not two different units; a decade or a century is met by any year of it."""
@@ -99,12 +116,20 @@ class Comparison:
 def quantities(text: str) -> tuple[Quantity, ...]:
     """The numbers of `text`: spelled-out ones, scaled ones ("3 million") and months (1 to 12) included."""
     found: list[tuple[int, Quantity]] = []
+    ends = {range_.start(3): range_ for range_ in _TO_YEAR.finditer(text) if range_[3] > range_[2]}
     for match in _NUMBER.finditer(text):
         ordinal, digits, unit = match.group(1), match.group(4), match.group(5) or ""
         if ordinal is not None:
             period = _DECADE if match.group(2) and len(ordinal) == 4 else _CENTURY if match.group(3) else ""
             shown = ordinal + match.group()[len(ordinal) :].removesuffix(" centur")
-            found.append((match.start(), Quantity(value=float(ordinal), unit=period, text=shown)))
+            number = float(ordinal)
+            if period == _DECADE and number % 100 == 0:  # "the 1700s"
+                period, number = _CENTURY, number / 100 + 1
+            found.append((match.start(), Quantity(value=number, unit=period, text=shown)))
+            continue
+        if match.start(4) in ends:
+            year = ends[match.start(4)]
+            found.append((match.start(), Quantity(value=float(year[1] + year[3]), unit="", text=digits)))
             continue
         unit = _UNITS.get(unit.casefold(), unit.casefold())
         value = _value(digits)
@@ -113,7 +138,8 @@ def quantities(text: str) -> tuple[Quantity, ...]:
         elif unit not in _KNOWN_UNITS and unit != "%":
             unit = ""
         shown = match.group().strip() if unit or value != _value(digits) else digits
-        found.append((match.start(), Quantity(value=value, unit=unit, text=shown)))
+        bound = _bound(text, match.start())
+        found.append((match.start(), Quantity(value=value, unit=unit, text=shown, bound=bound)))
     for match in _SPELLED.finditer(text):
         tens, ones, single, scale = (part.casefold() if part else "" for part in match.groups())
         value = _TENS[tens] + _SMALL[ones] if tens else {**_SMALL, **_TENS, **_ORDINALS, **_TIMES}[single]
@@ -125,6 +151,12 @@ def quantities(text: str) -> tuple[Quantity, ...]:
         found.append((match.start(), month))
     found.sort(key=lambda row: row[0])
     return tuple(quantity for _, quantity in found)
+
+
+def _bound(text: str, start: int) -> int:
+    """1 or -1 where the number at `start` is a lower or an upper bound, else 0."""
+    before = text[max(0, start - _BOUND_CHARS) : start]
+    return 1 if _LEAST.search(before) else -1 if _MOST.search(before) else 0
 
 
 def counted(text: str) -> tuple[tuple[Quantity, str, str], ...]:
@@ -157,7 +189,7 @@ def compare(claim: str, evidence: str, *, asked: str = "") -> Comparison:
         if there and number in stated and not any(number.same_as(other) for other, _ in there):
             conflicts.append((said, there[0][1]))
     names = [name for name in names_of(claim) if not given_words.issuperset(content_words(name))]
-    missing = [one for one in stated if not any(one.same_as(other) for other in known)]
+    missing = [one for one in stated if not any(one.met_by(other) for other in known)]
     return Comparison(
         n_numbers=len(stated),
         missing_numbers=tuple(one.text for one in missing),

@@ -45,6 +45,37 @@ def test_a_year_meets_its_decade_and_its_century() -> None:
     assert compare("It began in 1958.", "It is of the 1950s.").missing_numbers == ()
 
 
+@pytest.mark.parametrize(
+    ("claim", "evidence", "missing"),
+    [
+        ("It began in the 1800's.", "Founded in 1860.", ()),
+        ("It began in the late 1700s.", "Founded in 1794.", ()),
+        ("It began in the 1700s.", "Founded in 1814.", ("1700s",)),
+        ("It is for 2018–19.", "It is for the year 2018-2019.", ()),
+        ("It is for 2018-19.", "It is for 2018.", ("19",)),
+        ("It began on 2018-10-19.", "It began in 2018, on October 19.", ()),
+    ],
+)
+def test_periods_are_read_as_people_write_them(claim: str, evidence: str, missing: tuple[str, ...]) -> None:
+    assert compare(claim, evidence).missing_numbers == missing
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "missing"),
+    [
+        ("More than 70% agree.", "80% agree.", ()),
+        ("More than 70% agree.", "60% agree.", ("70%",)),
+        ("Over 100 people came.", "There were 155 guests.", ()),
+        ("Over 100 people came.", "It was in 1980.", ("100",)),  # a number of something else
+        ("Fewer than 40 came.", "There were 32 guests.", ()),
+        ("Fewer than 40 came.", "There were 44 guests.", ("40",)),
+        ("70% agree.", "80% agree.", ("70%",)),
+    ],
+)
+def test_a_bound_is_met_by_what_lies_on_its_side(claim: str, evidence: str, missing: tuple[str, ...]) -> None:
+    assert compare(claim, evidence).missing_numbers == missing
+
+
 def test_small_numbers_may_have_been_counted() -> None:
     found = compare("It has two sides and 42 doors.", "There is a front and a back.")
     assert found.missing_numbers == ("two", "42")
