@@ -57,7 +57,8 @@ class PromptLookup:
             return []
         # A short agreement is often chance: little is drafted from it.
         length = min(self._length, most, 2 * best)
-        return self._tokens[place : place + length]
+        period = here - place  # a text that repeats itself agrees with its own end: the draft goes round
+        return [self._tokens[place + at % period] for at in range(length)]
 
     def learn(self, n_drafted: int, n_right: int) -> None:
         """How many tokens of a draft were right."""
