@@ -119,7 +119,7 @@ class PackedModel:
             position_ids=places[None],
             attention_mask=ids.new_ones((1, 1, 1, 1), dtype=torch.bool),  # four dimensions: none is made from it
             use_cache=False,
-            logits_to_keep=torch.tensor(list(wanted), device=self._device),
+            logits_to_keep=torch.tensor(list(wanted), dtype=torch.long, device=self._device),
             packed=now,
         ).logits[0]
         if now.n_layers != self._n_layers:

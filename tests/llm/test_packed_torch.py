@@ -51,6 +51,12 @@ def test_pieces_of_prompts_and_single_tokens_share_a_pass(model: Any, packed: Pa
     assert torch.allclose(torch.from_numpy(logits), torch.stack([first[-2], other[-1]]), atol=1e-4)
 
 
+def test_a_piece_in_the_middle_of_a_prompt_gives_no_logits(model: Any, packed: PackedModel) -> None:
+    assert packed.read([(IDS[:40], 0, [0, 1, 2, 3])], []).shape == (0, model.config.vocab_size)
+    logits = packed.read([(IDS[40:], 40, [0, 1, 2, 3])], [len(IDS) - 41])
+    assert torch.allclose(torch.from_numpy(logits[0]), alone(model, IDS)[-1], atol=1e-4)
+
+
 def test_a_beginning_that_two_share_is_read_once(model: Any, packed: PackedModel) -> None:
     shared = 2 * BLOCK_TOKENS
     packed.read([(IDS, 0, [0, 1, 2, 3])], [0])
