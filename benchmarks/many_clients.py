@@ -2,6 +2,7 @@
 
     python benchmarks/many_clients.py QUESTIONS.jsonl --data-dir FOLDER --out RUN.json [--route ask|chat]
         [--clients 1,8] [--rounds 2] [--crowd 64] [--pairs 4] [--new-tokens 48] [--seed 5]
+        [--instead "Write a long text about it."]
 
 QUESTIONS.jsonl is what `benchmarks/grounded_prompts.py` writes with the same FOLDER, whose documents are asked about.
 `ask` sends the questions to /v1/ask (retrieval, answer, verification); `chat` sends the prompts themselves to
@@ -9,8 +10,8 @@ QUESTIONS.jsonl is what `benchmarks/grounded_prompts.py` writes with the same FO
 
 The clients live in a process of their own and ask one request after the other, streamed; all begin at once. The
 clients of `--crowd` ask once each, together. `--pairs` prompts are given to the decoder directly and through HTTP in
-turn. A watchdog on the service's event loop sleeps 5 ms again and again, and notes how late it wakes. The CITEBOUND_…
-settings hold.
+turn. A watchdog on the service's event loop sleeps 5 ms again and again, and notes how late it wakes, and how much
+processor time the loop's own thread took meanwhile: the rest is the machine's. The CITEBOUND_… settings hold.
 """
 
 import argparse
@@ -44,6 +45,7 @@ class Watchdog:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.late: list[float] = []
+        self.busy: list[float] = []  # processor seconds of the loop's thread in each nap
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,9 +55,10 @@ class Watchdog:
 
     async def _watch(self) -> None:
         while True:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.thread_time()
             await asyncio.sleep(NAP_SECONDS)
             self.late.append(time.perf_counter() - began - NAP_SECONDS)
+            self.busy.append(time.thread_time() - used)
 
 
 def main() -> None:
@@ -73,9 +76,14 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--new-tokens", type=int, default=48)
+    parser.add_argument("--instead", help="for chat: asked in place of the question")
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.questions.read_text("utf-8").splitlines()]
+    if args.instead:
+        for row in rows:
+            passages = row["messages"][-1]["content"].rpartition("Question:")[0]
+            row["messages"] = [{"role": "user", "content": f"{passages}{args.instead}"}]
     random.Random(args.seed).shuffle(rows)
     watchdogs: list[Watchdog] = []
     build = serve.build_app
@@ -149,6 +157,7 @@ def measured(
 ) -> dict[str, Any]:
     """One phase with its figures, the loop's lateness and the memory among them."""
     watchdog.late.clear()
+    watchdog.busy.clear()
     with peak_memory() as memory:
         rows, seconds = measure(service, args, bodies, n_clients)
     late = sorted(watchdog.late)
@@ -171,6 +180,7 @@ def measured(
             "median": round(1000 * statistics.median(late), 2),
             "p99": round(1000 * percentile(late, 0.99), 2),
             "max": round(1000 * late[-1], 1),
+            "max_of_its_own_work": round(1000 * max(watchdog.busy), 1),
             "over_50": sum(value > 0.05 for value in late),
             "naps": len(late),
         },
