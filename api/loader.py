@@ -207,9 +207,10 @@ class Loader:
         self._decoder_sha256[model.name] = model.sha256
         device = self._probe()
         from llm.engines.choose import load_local_decoder
+        from llm.engines.packed import packed
 
         adapter = self._adapter(model.name, model.sha256)
-        return load_local_decoder(
+        decoder = load_local_decoder(
             model.folder,
             name=model.name,
             device=device,
@@ -217,6 +218,7 @@ class Loader:
             adapter=adapter,
             engine=self._settings.engine,
         )
+        return packed(decoder)
 
     def _connect(self, address: str) -> Decoder:
         settings = self._settings

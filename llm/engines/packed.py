@@ -18,8 +18,8 @@ GPU_CACHE_SHARE = 0.5  # of the memory that is free once the weights are loaded
 _log = structlog.get_logger(__name__)
 
 
-def packed(decoder: TorchDecoder, cache_bytes: int | None = None) -> Decoder:
-    """The same model with its requests packed into common passes; `decoder` itself where it cannot be packed.
+def packed(decoder: Decoder, cache_bytes: int | None = None) -> Decoder:
+    """A torch engine with its requests packed into common passes; `decoder` itself where that cannot be done.
 
     Beam search is left to `decoder`; the two take turns on the model. Give requests to the returned one alone.
 
@@ -27,6 +27,8 @@ def packed(decoder: TorchDecoder, cache_bytes: int | None = None) -> Decoder:
         decoder: A loaded engine.
         cache_bytes: Of keys and values; None = half of a GPU's free memory, 512 MiB on a CPU.
     """
+    if not isinstance(decoder, TorchDecoder):
+        return decoder
     model = decoder._model
     if cache_bytes is None:
         on_gpu = decoder.info.device == "cuda"

@@ -57,7 +57,7 @@ def test_an_answer_is_written_elsewhere_and_cited_here(
         model = answer["model"]
         assert (model["name"], model["engine"], model["device"]) == ("scripted", "citebound", "remote")
         assert model["context_tokens"] == 8192
-        assert answer["usage"]["completion_tokens"] == 9
+        assert answer["usage"]["completion_tokens"] == 10
         assert http.get("/v1/models").json()["data"][0]["max_model_len"] == 8192
         with http.stream("POST", "/v1/ask", json={**asked, "stream": True}) as stream:
             text = stream.read().decode()
