@@ -5,14 +5,13 @@ from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
-import anyio.from_thread
 import structlog
 
 from api.errors import problem_of
 from api.logs import frames
 from api.parts import Parts
 from api.schemas.requests import AskIn
-from api.sse import Outbox, encode, put
+from api.sse import Outbox, encode, from_thread, put
 from api.turn import in_turn
 from llm.errors import CancelledError, LlmError, ModelNotFoundError
 from llm.types import Cancel, Decoder
@@ -92,11 +91,12 @@ class Question:
 
     async def stream(self, outbox: Outbox) -> None:
         """The same as server-sent events: retrieval, drafts, citations and claims, the answer, done; or error."""
+        send = from_thread(partial(put, outbox))
 
         def tell(event: AnswerEvent) -> None:
             body = _event(event)
             if body is not None:
-                anyio.from_thread.run_sync(put, outbox, body)
+                send(body)
 
         try:
             stored = await self.answer(tell)

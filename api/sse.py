@@ -1,10 +1,11 @@
 """Server-sent events (WHATWG HTML, section 9.2): one response class for answers and for news of documents."""
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 HEARTBEAT = b": still here\n\n"
 
+T = TypeVar("T")
 Outbox = MemoryObjectSendStream[bytes]
 Produce = Callable[[Outbox], Awaitable[None]]
 
@@ -25,8 +27,22 @@ def encode(event: str, data: Any) -> bytes:
 
 def put(outbox: Outbox, body: bytes) -> None:
     """Put an event into an outbox without limit; what nobody reads any more is dropped."""
-    with suppress(anyio.BrokenResourceError):
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         outbox.send_nowait(body)
+
+
+def from_thread(call: Callable[[T], object]) -> Callable[[T], None]:
+    """`call` for threads: it runs on the event loop that this is called on, and nobody waits for it.
+
+    A thread that tells of a token is the one that makes the next one. Calls keep their order, and all have been made
+    when the loop hears that the thread has ended.
+    """
+    loop = asyncio.get_running_loop()
+
+    def hand_over(what: T) -> None:
+        loop.call_soon_threadsafe(call, what)
+
+    return hand_over
 
 
 async def until_hang_up(receive: Receive) -> None:

@@ -6,7 +6,6 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Protocol, cast
 
-import anyio.from_thread
 import structlog
 from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
@@ -19,7 +18,7 @@ from api.openai.shapes import Done, Frame, Piece, data
 from api.parts import Parts
 from api.schemas.openai import ChatIn
 from api.schemas.requests import AskIn
-from api.sse import Outbox, put
+from api.sse import Outbox, from_thread, put
 from api.turn import in_turn
 from llm.errors import CancelledError, ModelNotFoundError, UnsupportedError
 from llm.types import Cancel, Decoder, Generation, Request, Token, TokenDistribution
@@ -146,7 +145,7 @@ class PlainChat:
 
     async def write(self, tell: Tell) -> Done:
         """See `Chat`."""
-        work = partial(self._work, tell)
+        work = partial(self._work, from_thread(tell))
         return await in_turn(self._parts, self._client, self._cancel, work, max_new_tokens=self._max_new_tokens)
 
     def _work(self, tell: Tell) -> Done:
@@ -157,7 +156,7 @@ class PlainChat:
                 if isinstance(event, Generation):
                     last = event
                 else:
-                    anyio.from_thread.run_sync(tell, Piece(text=event.text, tokens=(event,)))
+                    tell(Piece(text=event.text, tokens=(event,)))
         if last is None or last.finish_reason == "cancelled":
             raise CancelledError("the request was cancelled")
         distributions: tuple[TokenDistribution, ...] = ()
