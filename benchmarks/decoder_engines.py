@@ -19,6 +19,7 @@ begins alike. `report` prints medians and spreads as JSON, and what of the measu
 
 import argparse
 import collections
+import dataclasses
 import json
 import os
 import pathlib
@@ -299,8 +300,6 @@ def load_ours(engine: str, weights: str, work: pathlib.Path, threads: int, *, lo
 
 def through_decoder(decoder: Any) -> Engine:
     """A decoder of ours that reads given ids, writes past the end, and keeps nothing for the next prompt."""
-    import dataclasses
-
     from llm.types import Generation, Message, Request, SamplingParams
 
     class Ids:
@@ -438,11 +437,14 @@ def lookup(args: argparse.Namespace) -> None:
         for drafting in (True, False, False, True):
             forget(decoder)
             decoder._steps._with_lookup = drafting
+            before, cpu = decoder._steps._n_steps, time.process_time()
             (done,) = decoder.generate([as_asked(row)])
+            line = {"cpu": time.process_time() - cpu, "reads": decoder._steps._n_steps - before}
             texts[drafting] = done.text
             seconds = done.total_seconds - done.first_token_seconds
-            line = {"step": "lookup", "id": row["id"], "drafting": drafting, "n": done.n_new_tokens, "seconds": seconds}
-            write(args.out, line | {"total": done.total_seconds, "copied": copied(done.text, row)})
+            line |= {"step": "lookup", "id": row["id"], "drafting": drafting, "n": done.n_new_tokens}
+            line |= {"seconds": seconds, "total": done.total_seconds, "copied": copied(done.text, row)}
+            write(args.out, line)
         write(args.out, {"step": "lookup_same", "id": row["id"], "same": texts[True] == texts[False]})
 
 
@@ -456,17 +458,21 @@ def copied(text: str, row: dict[str, Any]) -> bool:
 
 def follow(args: argparse.Namespace) -> None:
     """The first token of a question and of the next one, which begins alike; and of the next one alone."""
+    from llm.types import SamplingParams
+
     decoder = load_ours("openvino", "", args.work, args.threads, lookup=True)
     for row in read_prompts(args):
         if row["next_messages"] is None:
             continue
         line: dict[str, Any] = {"step": "follow", "id": row["id"]}
         forget(decoder)
-        for name, messages in (("first", "messages"), ("second", "next_messages")):
-            (done,) = decoder.generate([as_asked(row, messages)])
+        for name, messages in (("first", "messages"), ("second", "next_messages"), ("alone", "next_messages")):
+            if name == "alone":
+                forget(decoder)
+            cpu, sampling = time.process_time(), SamplingParams(max_new_tokens=1)
+            (done,) = decoder.generate([dataclasses.replace(as_asked(row, messages), sampling=sampling)])
             line |= {name: done.first_token_seconds, f"n_{name}": done.n_prompt_tokens}
-        forget(decoder)
-        line["second_alone"] = decoder.generate([as_asked(row, "next_messages")])[0].first_token_seconds
+            line[f"cpu_{name}"] = time.process_time() - cpu
         write(args.out, line)
 
 
@@ -510,7 +516,10 @@ def report(args: argparse.Namespace) -> None:
         found["follow"] = {
             "n": len(pairs),
             "second_of_first": spread([row["second"] / row["first"] for row in pairs]),
-            "second_of_alone": spread([row["second"] / row["second_alone"] for row in pairs]),
+            "second_of_alone": spread([row["second"] / row["alone"] for row in pairs]),
+            "cpu_second_of_first": spread([row["cpu_second"] / row["cpu_first"] for row in pairs]),
+            "tokens_first": spread([row["n_first"] for row in pairs]),
+            "tokens_second": spread([row["n_second"] for row in pairs]),
         }
     print(json.dumps(found, indent=1))
 
@@ -522,12 +531,12 @@ def lookup_figures(rows: list[dict[str, Any]], wanted: bool) -> dict[str, Any]:
         if row["copied"] == wanted and row["n"] > 1:
             by_id[row["id"]].append(row)
     figures: dict[str, Any] = {"n": len(by_id)}
-    for key in ("seconds", "total"):
+    for key, name in (("seconds", "decoding"), ("total", "whole"), ("cpu", "cpu"), ("reads", "reads")):
         ratios = [
             sum(row[key] for row in mine if not row["drafting"]) / sum(row[key] for row in mine if row["drafting"])
             for mine in by_id.values()
         ]
-        figures[f"faster_{'decoding' if key == 'seconds' else 'whole'}"] = spread(ratios)
+        figures[f"faster_{name}"] = spread(ratios)
     return figures
 
 

@@ -4,10 +4,11 @@
         [--cases 200] [--pairs 24] [--prompt-tokens 1000] [--seed 3]
 
 The folder has `documents/*.md` and `cases.jsonl` with `question`, `answerable` and `document`. The documents are
-ingested into FOLDER once; the CITEBOUND_… settings hold. A row is one prompt: its messages, its question's id, and the
-messages of a second question about the same document whose prompt repeats the passages that both retrieved, in the
-first one's order and before the new ones (`next_messages`, only of the first rows; None where they share fewer than
-six).
+ingested into FOLDER once; the CITEBOUND_… settings hold. A row is one prompt: its messages, its question's id, and
+the messages of a second question about the same document that retrieves at least six of the same passages
+(`next_messages`, only looked for in the first rows, else None). The second prompt begins as the first one: with all of
+its passages, in their places; what is new stands after them, before the question. In these rows no passage is
+shortened.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from api.connect import client_for
 from api.parts import Parts
 from api.serve import running
 from api.settings import load_settings
-from llm.types import Decoder, Message
-from rag.prompt import build_prompt
+from llm.types import Decoder
+from rag.prompt import Prompt, build_prompt
 from rag.types import Hit
 
 COLLECTION = "grounded prompts"
@@ -72,16 +73,17 @@ def row(parts: Parts, case: dict[str, Any], others: list[dict[str, Any]], budget
     """One prompt and the one that follows it."""
     decoder = parts.decoder.get()
     hits = search(parts, case["question"])
+    shown = whole(parts, decoder, case["question"], hits, budget) if others else ()
     return {
         "id": case["id"],
         "answerable": case["answerable"],
         "references": case["reference_answers"],
-        "messages": prompt(parts, decoder, case["question"], hits, budget),
+        "messages": as_rows(prompt(parts, decoder, case["question"], shown or hits, budget)),
         "next_messages": next(
             (
-                prompt(parts, decoder, other["question"], follow, budget)
+                as_rows(prompt(parts, decoder, other["question"], follow, 2 * budget))
                 for other in others
-                if (follow := following(hits, search(parts, other["question"]))) is not None
+                if (follow := following(parts, decoder, other["question"], hits, shown, budget)) is not None
             ),
             None,
         ),
@@ -93,35 +95,43 @@ def search(parts: Parts, question: str) -> tuple[Hit, ...]:
     return parts.retriever().search(question, k=8, collection=COLLECTION).hits
 
 
-def following(before: tuple[Hit, ...], found: tuple[Hit, ...]) -> tuple[Hit, ...] | None:
-    """`found` in an order that begins the prompt as `before` did; None where they share too little.
+def whole(parts: Parts, decoder: Decoder, question: str, hits: tuple[Hit, ...], budget: int) -> tuple[Hit, ...]:
+    """The best hits that fit without one of them being shortened."""
+    for n in range(len(hits), 1, -1):
+        if prompt(parts, decoder, question, hits[:n], 100 * budget).n_tokens <= budget:
+            return hits[:n]
+    return hits[:1]
+
+
+def following(
+    parts: Parts, decoder: Decoder, question: str, hits: tuple[Hit, ...], shown: tuple[Hit, ...], budget: int
+) -> tuple[Hit, ...] | None:
+    """What was shown, in its places, and what is new of a second question's; None where they share too little.
 
     The prompt shows the last hit first.
     """
-    ids = {hit.passage.passage_id for hit in found}
-    shared = [hit for hit in before if hit.passage.passage_id in ids]
-    if len(shared) < LEAST_SHARED:
+    found = search(parts, question)
+    before, known = ({hit.passage.passage_id for hit in some} for some in (hits, shown))
+    if sum(hit.passage.passage_id in before for hit in found) < LEAST_SHARED:
         return None
-    known = {hit.passage.passage_id for hit in before}
-    new = [hit for hit in found if hit.passage.passage_id not in known]
-    return tuple(dataclasses.replace(hit, rank=rank) for rank, hit in enumerate([*new, *shared], start=1))
+    new = [hit for hit in whole(parts, decoder, question, found, budget) if hit.passage.passage_id not in known]
+    return tuple(dataclasses.replace(hit, rank=rank) for rank, hit in enumerate([*new, *shown], start=1))
 
 
-def prompt(parts: Parts, decoder: Decoder, question: str, hits: tuple[Hit, ...], budget: int) -> list[dict[str, str]]:
-    """The messages of the grounded prompt."""
-    built = build_prompt(
+def prompt(parts: Parts, decoder: Decoder, question: str, hits: tuple[Hit, ...], budget: int) -> Prompt:
+    """The grounded prompt."""
+    return build_prompt(
         question,
         hits,
         token_budget=budget,
         count_tokens=decoder.count_prompt_tokens,
         neighbour=parts.catalog.passages.neighbour,
     )
-    return [as_row(message) for message in built.messages]
 
 
-def as_row(message: Message) -> dict[str, str]:
-    """A message as JSON."""
-    return {"role": message.role, "content": message.content}
+def as_rows(built: Prompt) -> list[dict[str, str]]:
+    """The messages of a prompt as JSON."""
+    return [{"role": message.role, "content": message.content} for message in built.messages]
 
 
 if __name__ == "__main__":
