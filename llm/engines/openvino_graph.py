@@ -9,13 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
-import openvino.opset13 as ops  # type: ignore[import-untyped]
-from openvino import Node, PartialShape, Type
-from openvino._offline_transformations import (  # type: ignore[import-untyped]
-    paged_attention_transformation,
-)
 
+from llm.engines.openvino_api import Node, PartialShape, Type, ops, ov, paged_attention_transformation
 from llm.errors import UnsupportedError
 
 GRAPH_VERSION = 1  # counts changes of what is written, so that older conversions are made again

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
 import structlog
 from filelock import FileLock
 
 from llm.adapters import Adapter, merge_adapter
+from llm.engines.openvino_api import ov
 from llm.engines.openvino_graph import GRAPH_VERSION, Weights, build_graph, sequence_inputs, use_paged_attention
 from llm.engines.paged_steps import Logits, Part
 from llm.errors import UnsupportedError

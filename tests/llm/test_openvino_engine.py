@@ -1,7 +1,10 @@
 """The OpenVINO engine against the torch engine, token by token in fp32, and what continuous batching must keep."""
 
 import dataclasses
+import json
 import multiprocessing
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -343,3 +346,17 @@ def test_what_the_graph_does_not_compute_goes_to_torch(llama_folder: Path, t5_fo
         )
     with pytest.raises(UnsupportedError, match="activation"):
         check_supported(LlamaConfig(hidden_act="gelu"))
+
+
+def test_openvino_reports_nothing_to_anybody() -> None:
+    seen = subprocess.run(
+        [sys.executable, "-c", _IMPORTED], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert json.loads(seen.stdout) == []
+
+
+_IMPORTED = """
+import json, sys
+import llm.engines.openvino
+print(json.dumps([name for name, module in sys.modules.items() if "openvino_telemetry" in name and module]))
+"""
