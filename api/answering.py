@@ -16,7 +16,7 @@ from api.turn import in_turn
 from llm.errors import CancelledError, LlmError, ModelNotFoundError
 from llm.types import Cancel, Decoder
 from rag.answer import Pipeline, stream_answer
-from rag.answer_types import Answered, AnswerEvent, AskRequest, Cited, Drafted, Retrieved, Verified
+from rag.answer_types import Answered, AnswerEvent, AskRequest, Cited, Drafted, Retrieved, Verified, prompt_budget
 from rag.boxes import PageLocator
 from rag.catalog.answer_json import citation_to_json, claim_to_json, hit_to_json
 from rag.catalog.ids import random_id
@@ -34,6 +34,9 @@ Tell = Callable[[AnswerEvent], None]
 def ask_request(wanted: AskIn, parts: Parts) -> AskRequest:
     """The question for `rag`, with the settings' values where the request names none."""
     given, settings = wanted.model_fields_set, parts.settings
+    budget = prompt_budget(
+        settings.prompt_tokens, wanted.question, evidence=wanted.evidence is not None, history=bool(wanted.turns)
+    )
     return AskRequest(
         question=wanted.question,
         collection=wanted.collection,
@@ -45,7 +48,7 @@ def ask_request(wanted: AskIn, parts: Parts) -> AskRequest:
         else tuple(Evidence(id=row.id, text=row.text) for row in wanted.evidence),
         history=wanted.turns,
         sampling=wanted.sampling.params(settings.max_new_tokens),
-        prompt_tokens=wanted.prompt_tokens if "prompt_tokens" in given else settings.prompt_tokens,
+        prompt_tokens=wanted.prompt_tokens if "prompt_tokens" in given else budget,
         abstain_below=wanted.abstain_below,
         policy=wanted.policy,
         verify=wanted.verify,

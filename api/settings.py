@@ -59,7 +59,7 @@ class Settings(BaseSettings):
 
     # answers
     k: int = Field(default=8, ge=1, le=100)
-    prompt_tokens: int = Field(default=1000, ge=64, le=131_072)
+    prompt_tokens: int = Field(default=500, ge=64, le=131_072)
     demonstrations: Path | None = None  # JSONL of question, passage, answer: worked questions to choose from
     n_demonstrations: int = Field(default=0, ge=0, le=16)  # the nearest to a question; 0 = the whole file
     max_new_tokens: int = Field(default=128, ge=1, le=8192)

@@ -192,7 +192,7 @@ def ask(parts: Parts, drawn: Drawn) -> dict[str, Any]:
         neighbour=None if hidden else parts.catalog.passages.neighbour,
         confidence=recording,  # type: ignore[arg-type]
     )
-    request = AskRequest(question=drawn.question, collection=COLLECTION)
+    request = AskRequest(question=drawn.question, collection=COLLECTION, prompt_tokens=parts.settings.prompt_tokens)
     answer = answer_question(request, pipeline, answer_id="a", now=parts.now())
     answerable = drawn.kind == "answerable"
     references = drawn.references if answerable else ()

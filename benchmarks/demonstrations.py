@@ -45,6 +45,7 @@ MAX_PASSAGE_CHARS = 500  # of a demonstration: several must fit in half of the p
 UNANSWERABLE = 0.2  # share of the pool
 SHOWN_BESIDE = 1  # other paragraphs of its article beside the right one, where sets are tried
 MAX_NEW_TOKENS = 40
+PROMPT_TOKENS = 1000  # of which demonstrations may take half
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +176,10 @@ def measure(name: str, chosen: Demonstrations | None, parts: Parts, args: argpar
             if case.key in done:
                 continue
             request = AskRequest(
-                question=case.question, collection=COLLECTION, sampling=SamplingParams(max_new_tokens=MAX_NEW_TOKENS)
+                question=case.question,
+                collection=COLLECTION,
+                sampling=SamplingParams(max_new_tokens=MAX_NEW_TOKENS),
+                prompt_tokens=PROMPT_TOKENS,
             )
             answer = answer_question(request, pipeline, answer_id="a", now=parts.now())
             row = {

@@ -11,6 +11,9 @@ from rag.errors import InvalidInputError
 from rag.prompt_passage import Evidence
 from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
 
+_ROOMY_TOKENS = 1000
+_LONG_CHARS = 500  # of a question
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerSettings:
@@ -20,7 +23,7 @@ class AnswerSettings:
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
     abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
     demonstrations: Demonstrations | None = None  # shown before the question; None = none
-    sure_abstention: float = 0.55  # 0..1: the decoder abstains by itself only where it holds that more probable
+    sure_abstention: float = 0.7  # 0..1: the decoder abstains by itself only where it holds that more probable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,18 @@ class AskRequest:
         """Refuse what contradicts itself."""
         if self.mode == "closed_book" and self.evidence is not None:
             raise InvalidInputError("evidence must be left out in closed_book mode")
+
+
+def prompt_budget(usual: int, question: str, *, evidence: bool, history: bool) -> int:
+    """Tokens of the prompt where nobody names them: `usual`, and more where what is given would not fit.
+
+    Args:
+        usual: What a plain question is read with.
+        question: What is asked.
+        evidence: Whether passages came with the question; none of them may be left out.
+        history: Whether turns of a conversation did.
+    """
+    return max(usual, _ROOMY_TOKENS) if evidence or history or len(question) > _LONG_CHARS else usual
 
 
 class Found(Protocol):

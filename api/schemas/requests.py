@@ -87,7 +87,7 @@ class AskIn(RequestModel):
     history: Annotated[list[TurnIn], Field(max_length=MAX_HISTORY)] = Field(default_factory=list)
     model: Annotated[str, Text(1, 200)] | None = None
     sampling: SamplingIn = SamplingIn()
-    prompt_tokens: Annotated[int, Whole(64, 131_072)] = 1000
+    prompt_tokens: Annotated[int, Whole(64, 131_072)] = 500
     abstain_below: Annotated[float, Number("from 0 to 1", ge=0, le=1)] | None = None
     policy: Policy = "flag"
     verify: bool = True

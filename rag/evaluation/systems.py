@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from llm.types import Cancel, Decoder, SamplingParams
 from rag.answer import Pipeline, answer_question
-from rag.answer_types import AnswerSettings, AskRequest, Search
+from rag.answer_types import AnswerSettings, AskRequest, Search, prompt_budget
 from rag.citations import Locate
 from rag.confidence import ConfidenceModel
 from rag.errors import InvalidInputError
@@ -130,7 +130,9 @@ def answer_case(
         mode="closed_book" if closed else "grounded",
         evidence=gold_evidence(case) if system.mode == "oracle" else None,
         sampling=seeded(system.sampling, seed, case.case_id),
-        prompt_tokens=system.prompt_tokens,
+        prompt_tokens=prompt_budget(
+            system.prompt_tokens, case.question, evidence=system.mode == "oracle", history=False
+        ),
         policy=system.policy,
         verify=not closed,
     )

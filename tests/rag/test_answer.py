@@ -16,6 +16,7 @@ from rag.answer_types import (
     Cited,
     Drafted,
     Retrieved,
+    prompt_budget,
 )
 from rag.citations import Place
 from rag.errors import InvalidInputError
@@ -350,3 +351,11 @@ def test_what_documents_say_is_never_formatted_or_obeyed() -> None:
     answer = ask("It was opened in 1883.", shelf=Shelf((text,)))
     assert answer.citations[0].quote == "The Brooklyn Bridge was opened in 1883 [7]."
     assert answer.text == "It was opened in 1883. [1]"
+
+
+def test_a_prompt_has_more_room_where_nothing_of_what_is_given_may_be_left_out() -> None:
+    assert prompt_budget(500, "When?", evidence=False, history=False) == 500
+    assert prompt_budget(500, "When?", evidence=True, history=False) == 1000
+    assert prompt_budget(500, "When?", evidence=False, history=True) == 1000
+    assert prompt_budget(500, "When? " * 100, evidence=False, history=False) == 1000
+    assert prompt_budget(2000, "When?", evidence=True, history=False) == 2000
