@@ -317,3 +317,12 @@ def test_a_choice_of_documents_is_left_out_where_it_would_be_too_long(report: di
     assert 'id="f-document"' not in render_report(many)
     many["case_rows"].pop()
     assert 'id="f-document"' in render_report(many)
+
+
+def test_documents_are_counted_only_where_cases_name_them(report: dict[str, Any]) -> None:
+    def facts(n_documents: int) -> str:
+        shown = {**report, "cases": {**report["cases"], "n_documents": n_documents}}
+        return re.search(r'<p class="facts">(.*?)</p>', render_report(shown), re.DOTALL)[1]
+
+    assert "about 7 documents" in facts(7)
+    assert "document" not in facts(report["cases"]["n"])
