@@ -13,7 +13,7 @@ import numpy as np
 
 from rag.text import content_words
 from rag.types import FloatArray
-from rag.verify.checks import Comparison, compare
+from rag.verify.checks import Comparison, compare, names_of, quantities
 from rag.verify.windows import EvidenceSentences, Window
 
 LEXICAL_FEATURES = (
@@ -128,7 +128,7 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         _part(sum(not sentences.holds(term) for term in said), len(said)),
         own_missing if wording.asked else 0.0,
         float(echoes),
-        _asked_elsewhere(read_at_once, own, given),
+        _asked_elsewhere(windows, wording, own, given),
         math.log1p(len(content_words(wording.own))),
         float(bool(wording.asked)),
     )
@@ -181,19 +181,37 @@ def log_odds(logits: FloatArray, outcome: int) -> FloatArray:
     return np.clip(logits[:, outcome] - rest, -20.0, 20.0).astype(np.float32)
 
 
-def _asked_elsewhere(places: Sequence[Sequence[str]], own: Mapping[str, float], given: Mapping[str, float]) -> float:
+def _asked_elsewhere(
+    windows: Sequence[Window], wording: Wording, own: Mapping[str, float], given: Mapping[str, float]
+) -> float:
     """How far the best sentence for the question lies above the best one for it that holds most of the answer, 0..1/2.
 
-    Where no sentence holds more than half of what was asked, the answer is put together from several, and it says
-    nothing; nor where no sentence holds a word of the answer.
+    Only sentences that hold another thing of the answer's kind, a number or a name, count as better: one that merely
+    names what "the company" or "she" is in the answer's own sentence is no rival. Where no sentence holds more than
+    half of what was asked, the answer is put together from several, and it says nothing; nor where no sentence holds a
+    word of the answer.
     """
-    held = [len(own.keys() & set(terms)) for terms in places]
+    places = [one for window in windows for one in window.sentences]
+    held = [len(own.keys() & set(one.terms)) for one in places]
     most = max(held, default=0)
     if not given or most == 0:
         return 0.0
-    shares = [_share(terms, given) for terms in places]
+    shares = [_share(one.terms, given) for one in places]
     here = max(share for share, n_held in zip(shares, held, strict=True) if n_held == most)
-    return max(0.0, max(shares) - max(here, _MOSTLY))
+    rivals = [share for one, share in zip(places, shares, strict=True) if share > here and _rivals(one.text, wording)]
+    return max(0.0, max(rivals, default=0.0) - max(here, _MOSTLY))
+
+
+def _rivals(sentence: str, wording: Wording) -> bool:
+    """Whether a sentence holds something of the answer's kind that neither answer nor question says."""
+    said = quantities(wording.own)
+    if said:
+        asked = quantities(wording.asked)
+        return any(not any(one.same_as(other) for other in (*said, *asked)) for one in quantities(sentence))
+    if names_of(f"that {wording.own}"):  # not at the beginning, where any word has a capital
+        known = frozenset(content_words(f"{wording.asked} {wording.own}"))
+        return any(not known.intersection(content_words(name)) for name in names_of(sentence))
+    return True
 
 
 def _share(terms: Sequence[str], weights: Mapping[str, float]) -> float:

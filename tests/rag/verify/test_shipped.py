@@ -55,6 +55,27 @@ def test_a_short_answer_is_read_with_its_question(judge: ClaimJudge, said: str, 
     assert (found.score >= judge.info.threshold) == is_supported
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "is_supported"),
+    [
+        ("Who founded Lindenhof Instruments?", "Marta Lindner and Osman Yildiz", True),
+        ("Where was Lindenhof Instruments founded?", "Freiburg", True),
+        ("When was Lindenhof Instruments founded?", "1987", True),
+        ("When was Lindenhof Instruments founded?", "1988", False),
+        ("Who founded Lindenhof Instruments?", "Anna Berg", False),
+    ],
+)
+def test_an_answers_sentence_may_leave_its_subject_to_the_one_before(
+    judge: ClaimJudge, asked: str, said: str, is_supported: bool
+) -> None:
+    evidence = (
+        "Lindenhof Instruments makes precision scales for laboratories. Marta Lindner and Osman Yildiz founded the "
+        "company in Freiburg in 1987, in a former watchmaker's workshop."
+    )
+    (found,) = judge.judge(split_claims(said, asked), [evidence])
+    assert (found.label == "supported") == is_supported
+
+
 def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(judge: ClaimJudge) -> None:
     claims = split_claims("The notice period is four weeks during probation. Sick leave is paid for ten days a year.")
     together = judge.judge(claims, [LEAVE])

@@ -54,3 +54,13 @@ def test_another_sentence_says_what_was_asked_for() -> None:
     assert figures("A certificate of four", asked)["asked_elsewhere"] == pytest.approx(1 / 4)
     assert figures("dogs", asked)["asked_elsewhere"] == 0.0
     assert figures("four", "Who pays for cats?")["asked_elsewhere"] == 0.0
+
+
+def test_a_sentence_that_only_names_what_the_answers_sentence_is_about_is_no_rival() -> None:
+    evidence = "Lindenhof Instruments makes scales. Marta Lindner founded the company in Freiburg in 1987."
+    for asked, said in (
+        ("Who founded Lindenhof Instruments?", "Marta Lindner"),
+        ("Where was Lindenhof Instruments founded?", "Freiburg"),
+        ("When was Lindenhof Instruments founded?", "1987"),
+    ):
+        assert figures(said, asked, evidence)["asked_elsewhere"] == 0.0
