@@ -186,8 +186,9 @@ def _asked_elsewhere(
 ) -> float:
     """How far the best sentence for the question lies above the best one for it that holds most of the answer, 0..1/2.
 
-    Only sentences that hold another thing of the answer's kind, a number or a name, count as better: one that merely
-    names what "the company" or "she" is in the answer's own sentence is no rival. Where no sentence holds more than
+    Only sentences that hold all of the question that the answer's own sentence holds, and another thing of the answer's
+    kind, a number or a name, count as better: one that merely names what "the company" or "she" is there, and says
+    something else of it, is no rival. Where no sentence holds more than
     half of what was asked, the answer is put together from several, and it says nothing; nor where no sentence holds a
     word of the answer.
     """
@@ -197,9 +198,14 @@ def _asked_elsewhere(
     if not given or most == 0:
         return 0.0
     shares = [_share(one.terms, given) for one in places]
-    here = max(share for share, n_held in zip(shares, held, strict=True) if n_held == most)
-    rivals = [share for one, share in zip(places, shares, strict=True) if share > here and _rivals(one.text, wording)]
-    return max(0.0, max(rivals, default=0.0) - max(here, _MOSTLY))
+    best = max((number for number, n_held in enumerate(held) if n_held == most), key=shares.__getitem__)
+    asked_here = given.keys() & set(places[best].terms)
+    rivals = [
+        share
+        for one, share in zip(places, shares, strict=True)
+        if share > shares[best] and asked_here <= set(one.terms) and _rivals(one.text, wording)
+    ]
+    return max(0.0, max(rivals, default=0.0) - max(shares[best], _MOSTLY))
 
 
 def _rivals(sentence: str, wording: Wording) -> bool:

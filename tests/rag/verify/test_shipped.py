@@ -72,8 +72,10 @@ def test_an_answers_sentence_may_leave_its_subject_to_the_one_before(
         "Lindenhof Instruments makes precision scales for laboratories. Marta Lindner and Osman Yildiz founded the "
         "company in Freiburg in 1987, in a former watchmaker's workshop."
     )
-    (found,) = judge.judge(split_claims(said, asked), [evidence])
-    assert (found.label == "supported") == is_supported
+    others = ["Lindenhof Instruments: Employee Handbook", "Welcome to Lindenhof Instruments, where 214 work in Colmar."]
+    for shown in ([evidence], [evidence, *others]):
+        (found,) = judge.judge(split_claims(said, asked), shown)
+        assert (found.label == "supported") == is_supported
 
 
 def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(judge: ClaimJudge) -> None:
