@@ -5,10 +5,9 @@ from functools import partial
 import structlog
 import torch
 
-from llm.engines.openvino import OpenVinoDecoder
 from llm.engines.packed_torch import PackedModel
+from llm.engines.paged_decoder import PagedDecoder
 from llm.engines.torch import TorchDecoder
-from llm.engines.vocabulary import Vocabulary
 from llm.errors import UnsupportedError
 from llm.types import Decoder
 
@@ -29,26 +28,25 @@ def packed(decoder: Decoder, cache_bytes: int | None = None) -> Decoder:
     """
     if not isinstance(decoder, TorchDecoder):
         return decoder
-    model = decoder._model
     if cache_bytes is None:
         on_gpu = decoder.info.device == "cuda"
         cache_bytes = int(torch.cuda.mem_get_info()[0] * GPU_CACHE_SHARE) if on_gpu else CPU_CACHE_BYTES
     try:
         pages = PackedModel(
-            model,
+            decoder.model,
             context_tokens=decoder.info.context_tokens,
             cache_bytes=cache_bytes,
-            in_turn=partial(decoder._in_turn, cancels=()),
+            in_turn=partial(decoder.in_turn, cancels=()),
         )
     except UnsupportedError as error:
         _log.info("not_packed", model=decoder.info.name, reason=str(error))
         return decoder
     _log.info("packed", model=decoder.info.name, cache_bytes=pages.cache_bytes)
-    return OpenVinoDecoder(
+    return PagedDecoder(
         pages,
-        Vocabulary(decoder._tokenizer),
+        decoder.vocabulary,
         info=decoder.info,
-        end_ids=decoder._eos_ids,
-        n_vocabulary=int(model.get_input_embeddings().num_embeddings),
+        end_ids=decoder.end_ids,
+        n_vocabulary=int(decoder.model.get_input_embeddings().num_embeddings),
         reference=lambda: decoder,
     )

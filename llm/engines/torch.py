@@ -21,9 +21,8 @@ from llm.engines.torch_citations import LazyMasks
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
 from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
+from llm.engines.vocabulary import Vocabulary
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
-from llm.prompt_encoding import PromptEncoder
-from llm.text_stream import token_texts
 from llm.types import (
     Cancel,
     Capabilities,
@@ -48,41 +47,41 @@ _log = structlog.get_logger(__name__)
 class TorchDecoder:
     """`llm.types.Decoder` over a loaded transformers model. Thread-safe.
 
-    Sampling uses one generator a request, so a seed gives the same draw whatever else is in the batch.
+    Sampling uses one generator a request, so a seed gives the same draw whatever else is in the batch. `model`,
+    `vocabulary`, `end_ids` and `in_turn` are for what computes with the same model (`llm.engines.packed`).
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, device: Device, adapter: str | None = None) -> None:
-        self._model = model.eval()
-        self._tokenizer = tokenizer
+        self.model = model.eval()
         self._encoder_decoder = bool(model.config.is_encoder_decoder)
-        self._prompts = PromptEncoder(tokenizer, encoder_decoder=self._encoder_decoder)
-        self._eos_ids = eos_ids(model.config, model.generation_config, tokenizer)
-        pad_id = next(iter([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else self._eos_ids), 0)
+        self.vocabulary = Vocabulary(tokenizer, encoder_decoder=self._encoder_decoder)
+        self.end_ids = eos_ids(model.config, model.generation_config, tokenizer)
+        pad_id = next(iter([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else self.end_ids), 0)
         runner_class = EncoderDecoderRunner if self._encoder_decoder else CausalRunner
         self._runner: Runner = runner_class(model, pad_id=pad_id)
         self._turns = Turns()
         self._watched: tuple[Cancel, ...] = ()
         self._teacher = Teacher(
             teach=self._teach,
-            prompts=self._prompts,
-            decode=self._decode_ids,
-            decode_one=self._decode_one,
+            prompts=self.vocabulary.prompts,
+            decode=self.vocabulary.decode,
+            decode_one=self.vocabulary.decode_one,
             check_length=self._check_length,
             n_vocabulary=int(model.get_input_embeddings().num_embeddings),
             counts_prompt=not self._encoder_decoder,
         )
         self._rows = RowMaker(
-            prompts=self._prompts,
-            decode=self._decode_ids,
-            masks=LazyMasks(self._decode_ids, self._prompts.encode_text("x"), sorted(self._eos_ids)),
-            n_tokens=len(tokenizer),
-            end_ids=self._eos_ids,
+            prompts=self.vocabulary.prompts,
+            decode=self.vocabulary.decode,
+            masks=LazyMasks(self.vocabulary.decode, self.vocabulary.prompts.encode_text("x"), sorted(self.end_ids)),
+            n_tokens=self.vocabulary.n_tokens,
+            end_ids=self.end_ids,
             counts_prompt=not self._encoder_decoder,
             check_length=self._check_length,
         )
         ask_before_each_layer(model, self._stop_if_cancelled)
         # Defaults of the checkpoint must not leak into beam search.
-        model.generation_config = GenerationConfig(eos_token_id=list(self._eos_ids), pad_token_id=pad_id)
+        model.generation_config = GenerationConfig(eos_token_id=list(self.end_ids), pad_token_id=pad_id)
         self._info = ModelInfo(
             name=name,
             engine="transformers",
@@ -170,17 +169,15 @@ class TorchDecoder:
 
     def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
         """The tokens of a whole prompt; special tokens of the template are named."""
-        ids = self._prompts.encode_prompt(messages)
-        texts = token_texts(partial(self._decode_ids, skip_special_tokens=False), ids)
-        return tuple(PromptToken(text=text, token_id=token_id) for text, token_id in zip(texts, ids, strict=True))
+        return self.vocabulary.encode_prompt(messages)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a plain text."""
-        return len(self._prompts.encode_text(text))
+        return len(self.vocabulary.prompts.encode_text(text))
 
     def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of a whole prompt with the chat template around it."""
-        return len(self._prompts.encode_prompt(messages))
+        return len(self.vocabulary.prompts.encode_prompt(messages))
 
     def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
         context = self._info.context_tokens
@@ -199,7 +196,7 @@ class TorchDecoder:
         try:
             if active:
                 prompts = [row.prompt for row in active]
-                state, logits = self._in_turn(partial(self._runner.start, prompts), _cancels(active))
+                state, logits = self.in_turn(partial(self._runner.start, prompts), _cancels(active))
             while active:
                 ids = self._choose(active, logits)
                 for row, (token_id, probability) in zip(active, ids, strict=True):
@@ -211,7 +208,7 @@ class TorchDecoder:
                 if len(kept) < len(active):
                     self._runner.select(state, kept)
                     active = [active[i] for i in kept]
-                logits = self._in_turn(partial(self._runner.step, state, next_ids), _cancels(active))
+                logits = self.in_turn(partial(self._runner.step, state, next_ids), _cancels(active))
         except CancelledError:
             for row in active:
                 row.finish = row.finish or "cancelled"
@@ -232,19 +229,19 @@ class TorchDecoder:
         """Beam search for one row; probabilities come from a second pass over what was found."""
         sampling = row.request.sampling
         try:
-            ids = self._in_turn(
+            ids = self.in_turn(
                 lambda: self._runner.beam(
                     row.prompt,
                     max_new_tokens=sampling.max_new_tokens,
                     num_beams=sampling.num_beams,
                     penalty=sampling.repetition_penalty,
-                    eos_ids=sorted(self._eos_ids),
+                    eos_ids=sorted(self.end_ids),
                 ),
                 _cancels([row]),
             )
-            end = next((i for i, token_id in enumerate(ids) if token_id in self._eos_ids), None)
+            end = next((i for i, token_id in enumerate(ids) if token_id in self.end_ids), None)
             kept = ids if end is None else ids[: end + 1]
-            (logits,) = self._in_turn(partial(self._runner.teach, [row.prompt], [kept]), _cancels([row]))
+            (logits,) = self.in_turn(partial(self._runner.teach, [row.prompt], [kept]), _cancels([row]))
         except CancelledError:
             row.finish = "cancelled"
             return
@@ -259,19 +256,9 @@ class TorchDecoder:
     def _teach(
         self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], cancels: Sequence[Cancel] = ()
     ) -> list[torch.Tensor]:
-        return self._in_turn(partial(self._runner.teach, prompts, continuations), cancels)
+        return self.in_turn(partial(self._runner.teach, prompts, continuations), cancels)
 
-    def _decode_one(self, token_id: int) -> str:
-        return str(self._tokenizer.decode([token_id]))
-
-    def _decode_ids(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        return str(
-            self._tokenizer.decode(
-                list(ids), skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
-            )
-        )
-
-    def _in_turn(self, work: Callable[[], T], cancels: Sequence[Cancel] = ()) -> T:
+    def in_turn(self, work: Callable[[], T], cancels: Sequence[Cancel] = ()) -> T:
         """Run `work` on the model when it is this caller's turn; it breaks off once all of `cancels` are set."""
         watched = tuple(cancels)
         with self._turns.take(lambda: bool(watched) and all(cancel.is_set for cancel in watched)):

@@ -8,8 +8,9 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from llm.engines.openvino import OpenVinoDecoder, load_openvino_decoder
+from llm.engines.openvino import load_openvino_decoder
 from llm.engines.packed import packed
+from llm.engines.paged_decoder import PagedDecoder
 from llm.engines.torch import TorchDecoder, load_decoder
 from llm.types import Decoder, Device
 
@@ -104,7 +105,7 @@ def t5(t5_folder: Path) -> TorchDecoder:
 
 
 @pytest.fixture(scope="session")
-def openvino_llama(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoDecoder:
+def openvino_llama(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PagedDecoder:
     conversions = tmp_path_factory.mktemp("conversions")
     return load_openvino_decoder(llama_folder, name="tiny-llama", device=CPU, conversions=conversions)
 

@@ -23,9 +23,10 @@ from transformers import (
 )
 
 from llm.engines.choose import load_local_decoder
-from llm.engines.openvino import OpenVinoDecoder, load_openvino_decoder
+from llm.engines.openvino import load_openvino_decoder
 from llm.engines.openvino_graph import check_supported
 from llm.engines.openvino_model import Conversion, converted
+from llm.engines.paged_decoder import PagedDecoder
 from llm.engines.torch import TorchDecoder, load_decoder
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
 from llm.types import Cancel, Decoder, Device, Generation, Message, Reluctance, Request, SamplingParams
@@ -51,7 +52,7 @@ def ids(done: Generation) -> list[int]:
     return [token.token_id for token in done.tokens]
 
 
-def steps_of(decoder: OpenVinoDecoder) -> list[int]:
+def steps_of(decoder: PagedDecoder) -> list[int]:
     """How many tokens each reading of the model gets from now on."""
     sizes: list[int] = []
     model = decoder._steps._model
@@ -66,18 +67,18 @@ def steps_of(decoder: OpenVinoDecoder) -> list[int]:
 
 
 @pytest.fixture
-def fresh(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoDecoder:
+def fresh(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PagedDecoder:
     """One whose cache nothing was read into before."""
     return load(llama_folder, tmp_path_factory.getbasetemp() / "conversions-of-llama")
 
 
-def load(folder: Path, conversions: Path, **more: object) -> OpenVinoDecoder:
+def load(folder: Path, conversions: Path, **more: object) -> PagedDecoder:
     return load_openvino_decoder(folder, name="tiny", device=CPU, conversions=conversions, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_tokens_and_probabilities_are_those_of_the_torch_engine(
-    openvino_llama: OpenVinoDecoder, llama: TorchDecoder, settings: dict[str, object]
+    openvino_llama: PagedDecoder, llama: TorchDecoder, settings: dict[str, object]
 ) -> None:
     requests = [ask(question, **settings) for question in (*QUESTIONS, LONG)]
     ours, theirs = openvino_llama.generate(requests), llama.generate(requests)
@@ -112,7 +113,7 @@ def test_other_families(family: str, tmp_path: Path, tokenizer: PreTrainedTokeni
 
 
 def test_scores_and_distributions_are_those_of_the_torch_engine(
-    openvino_llama: OpenVinoDecoder, llama: TorchDecoder
+    openvino_llama: PagedDecoder, llama: TorchDecoder
 ) -> None:
     prompts = [ask(question).messages for question in QUESTIONS]
     texts = ["the old town", "", "naïve sea"]
@@ -127,7 +128,7 @@ def test_scores_and_distributions_are_those_of_the_torch_engine(
     )
 
 
-def test_beam_search_is_that_of_the_torch_engine(openvino_llama: OpenVinoDecoder, llama: TorchDecoder) -> None:
+def test_beam_search_is_that_of_the_torch_engine(openvino_llama: PagedDecoder, llama: TorchDecoder) -> None:
     requests = [ask(QUESTIONS[1], num_beams=3), ask(QUESTIONS[0]), ask(QUESTIONS[2], num_beams=3)]
     assert [ids(done) for done in openvino_llama.generate(requests)] == [ids(done) for done in llama.generate(requests)]
     assert isinstance(list(openvino_llama.stream(requests[0]))[-1], Generation)
@@ -135,7 +136,7 @@ def test_beam_search_is_that_of_the_torch_engine(openvino_llama: OpenVinoDecoder
         openvino_llama.stream(ask(num_beams=2, temperature=0.5))
 
 
-def test_reluctance_and_the_citation_rule(openvino_llama: OpenVinoDecoder, llama: TorchDecoder) -> None:
+def test_reluctance_and_the_citation_rule(openvino_llama: PagedDecoder, llama: TorchDecoder) -> None:
     (plain,) = llama.generate([ask()])
     first = plain.tokens[0]
     assert first.probability is not None
@@ -151,7 +152,7 @@ def test_reluctance_and_the_citation_rule(openvino_llama: OpenVinoDecoder, llama
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_drafts_do_not_change_the_text(
-    openvino_llama: OpenVinoDecoder, llama_folder: Path, tmp_path: Path, settings: dict[str, object]
+    openvino_llama: PagedDecoder, llama_folder: Path, tmp_path: Path, settings: dict[str, object]
 ) -> None:
     plain = load(llama_folder, tmp_path, lookup=False)
     for question in (LONG, *QUESTIONS):
@@ -177,7 +178,7 @@ def test_drafts_save_readings(tmp_path: Path, tokenizer: PreTrainedTokenizerFast
     assert ids(done) == ids(plain.generate([request])[0])
 
 
-def test_a_beginning_that_was_read_before_is_not_read_again(fresh: OpenVinoDecoder, llama: TorchDecoder) -> None:
+def test_a_beginning_that_was_read_before_is_not_read_again(fresh: PagedDecoder, llama: TorchDecoder) -> None:
     sizes = steps_of(fresh)
     requests = [ask(LONG + "Where?", max_new_tokens=1), ask(LONG + "Or the new one?", max_new_tokens=8)]
     texts = [fresh.generate([request])[0].text for request in requests]
@@ -199,7 +200,7 @@ def test_memory_is_bounded_and_what_does_not_fit_waits(llama_folder: Path, tmp_p
         small.generate([ask(LONG, max_new_tokens=500)])
 
 
-def test_many_threads_get_what_each_gets_alone(openvino_llama: OpenVinoDecoder) -> None:
+def test_many_threads_get_what_each_gets_alone(openvino_llama: PagedDecoder) -> None:
     requests = [ask(f"{number} {LONG[: 40 * number]}", max_new_tokens=20) for number in range(6)]
     expected = [ids(openvino_llama.generate([request])[0]) for request in requests]
     found: dict[int, list[int]] = {}
@@ -215,7 +216,7 @@ def test_many_threads_get_what_each_gets_alone(openvino_llama: OpenVinoDecoder) 
     assert [found[number] for number in range(6)] == expected
 
 
-def test_running_requests_are_read_together(openvino_llama: OpenVinoDecoder) -> None:
+def test_running_requests_are_read_together(openvino_llama: PagedDecoder) -> None:
     sizes = steps_of(openvino_llama)
     openvino_llama.generate([ask(temperature=1.0, seed=seed, max_new_tokens=8) for seed in range(4)])
     assert len(sizes) <= 10
@@ -234,7 +235,7 @@ class CancelAfter(Cancel):
         return self.n_asked > self.n
 
 
-def test_a_long_prompt_is_read_in_pieces_between_which_it_can_be_cancelled(fresh: OpenVinoDecoder) -> None:
+def test_a_long_prompt_is_read_in_pieces_between_which_it_can_be_cancelled(fresh: PagedDecoder) -> None:
     sizes = steps_of(fresh)
     text = "the sea and the town " * 60
     n_prompt = fresh.count_prompt_tokens(ask(text).messages)
@@ -250,7 +251,7 @@ def test_a_long_prompt_is_read_in_pieces_between_which_it_can_be_cancelled(fresh
         fresh.distribution(ask("sea " * 400).messages, [5, 6], cancel=CancelAfter(1))
 
 
-def test_a_short_prompt_does_not_wait_for_a_long_one(fresh: OpenVinoDecoder) -> None:
+def test_a_short_prompt_does_not_wait_for_a_long_one(fresh: PagedDecoder) -> None:
     steps, rows = fresh._steps, fresh._rows
     long = steps.add(rows.make(ask("the sea and the town " * 60, max_new_tokens=1)))
     short = steps.add(rows.make(ask("sea", max_new_tokens=1)))
@@ -262,7 +263,7 @@ def test_a_short_prompt_does_not_wait_for_a_long_one(fresh: OpenVinoDecoder) -> 
     assert long.done
 
 
-def test_a_closed_stream_leaves_its_place(fresh: OpenVinoDecoder) -> None:
+def test_a_closed_stream_leaves_its_place(fresh: PagedDecoder) -> None:
     request = ask(max_new_tokens=200)
     events = fresh.stream(request)
     assert isinstance(events, Iterator)
@@ -274,7 +275,7 @@ def test_a_closed_stream_leaves_its_place(fresh: OpenVinoDecoder) -> None:
     assert fresh._steps._pool.n_free == fresh._steps._pool.n_blocks
 
 
-def test_an_error_of_the_model_reaches_its_requests_and_leaves_the_engine_usable(fresh: OpenVinoDecoder) -> None:
+def test_an_error_of_the_model_reaches_its_requests_and_leaves_the_engine_usable(fresh: PagedDecoder) -> None:
     model = fresh._steps._model
     read = type(model).read
     model.read = lambda parts, wanted: 1 / 0  # type: ignore[method-assign,assign,return-value]

@@ -80,7 +80,7 @@ def test_the_cache_holds_at_least_one_request(model: Any) -> None:
 
 def test_what_cannot_be_packed_is_refused(t5: TorchDecoder) -> None:
     config = Gemma2Config(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=2, head_dim=8)
-    for refused in (t5._model, Gemma2ForCausalLM(config)):
+    for refused in (t5.model, Gemma2ForCausalLM(config)):
         with pytest.raises(UnsupportedError, match="cannot be packed"):
             PackedModel(refused, context_tokens=64, cache_bytes=0)
 
@@ -94,7 +94,7 @@ def steps(packed: PackedModel, llama_folder: Path, llama: TorchDecoder) -> Calla
         decode=vocabulary.decode,
         masks=LazyMasks(vocabulary.decode, vocabulary.prompts.encode_text("x"), []),
         n_tokens=vocabulary.n_tokens,
-        end_ids=frozenset(llama._eos_ids),
+        end_ids=llama.end_ids,
         counts_prompt=True,
         check_length=lambda prompt, n, what: None,
     )

@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, Generation
 from llm.engines.torch import TorchDecoder, load_decoder
 from llm.engines.turns import Turns
 from llm.errors import CancelledError, UnsafeModelError, UnsupportedError
-from llm.prompt_encoding import PromptEncoder
 from llm.types import Cancel, Device, Message, Reluctance, Request, SamplingParams
 
 QUESTIONS = ("sea", "Where does the river reach the sea?", "Größe 日本語 and the old town, or the new one?")
@@ -62,7 +61,7 @@ def test_parity_with_transformers(
 ) -> None:
     decoder: TorchDecoder = request.getfixturevalue(which)
     folder: Path = request.getfixturevalue(f"{which}_folder")
-    encoder = PromptEncoder(decoder._tokenizer, encoder_decoder=which == "t5")
+    encoder = decoder.vocabulary.prompts
     expected = [reference(folder, encoder.encode_prompt(ask(q).messages), tokenizer, **settings) for q in QUESTIONS]
     done = decoder.generate([ask(question, **settings) for question in QUESTIONS])
     assert [[token.token_id for token in generation.tokens] for generation in done] == expected

@@ -1,0 +1,210 @@
+"""A decoder over a model that reads all requests together and keeps their cache in blocks; what computes it is its own.
+
+The model returns logits; sampling, reluctance, stop strings and the citation rule are those of the torch engine. Beam
+search is left to a torch engine of the same model, which is loaded when it is first asked for.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from llm.engines.paged_steps import PagedModel, PagedSteps
+from llm.engines.row import Row, RowMaker
+from llm.engines.torch_citations import LazyMasks
+from llm.engines.torch_teacher import Teacher
+from llm.engines.vocabulary import Vocabulary
+from llm.errors import PromptTooLongError
+from llm.types import (
+    Cancel,
+    Capabilities,
+    Decoder,
+    Generation,
+    Message,
+    ModelInfo,
+    PromptToken,
+    Request,
+    SamplingParams,
+    ScoredToken,
+    Token,
+    TokenDistribution,
+)
+
+
+class PagedDecoder:
+    """`llm.types.Decoder` over a model whose cache is kept in blocks. Thread-safe.
+
+    Concurrent requests are read together. Sampling uses one generator a request, so a seed gives the same draw
+    whatever else runs.
+
+    Args:
+        model: Gives the logits.
+        vocabulary: Its tokenizer.
+        info: What it is.
+        end_ids: Tokens that end an answer.
+        n_vocabulary: Logits of one place.
+        reference: Loads the torch engine of the same model, for beam search.
+        lookup: Whether a request that runs alone drafts tokens by prompt lookup.
+    """
+
+    def __init__(
+        self,
+        model: PagedModel,
+        vocabulary: Vocabulary,
+        *,
+        info: ModelInfo,
+        end_ids: frozenset[int],
+        n_vocabulary: int,
+        reference: Callable[[], Decoder],
+        lookup: bool = True,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._info = info
+        self._steps = PagedSteps(model, lookup=lookup)
+        self._load_reference = reference
+        self._loading = threading.Lock()
+        self._reference: Decoder | None = None
+        self._rows = RowMaker(
+            prompts=vocabulary.prompts,
+            decode=vocabulary.decode,
+            masks=LazyMasks(vocabulary.decode, vocabulary.prompts.encode_text("x"), sorted(end_ids)),
+            n_tokens=vocabulary.n_tokens,
+            end_ids=end_ids,
+            counts_prompt=True,
+            check_length=self._check_length,
+        )
+        self._teacher = Teacher(
+            teach=self._teach,
+            prompts=vocabulary.prompts,
+            decode=vocabulary.decode,
+            decode_one=vocabulary.decode_one,
+            check_length=self._check_length,
+            n_vocabulary=n_vocabulary,
+            counts_prompt=True,
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, engine, device, precision and context length."""
+        return self._info
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything; for beam search a torch engine is loaded beside this one."""
+        return Capabilities()
+
+    def generate(self, requests: Sequence[Request]) -> tuple[Generation, ...]:
+        """Continue every request, batched; see `llm.types.Decoder`.
+
+        Raises:
+            PromptTooLongError: a prompt and its `max_new_tokens` do not fit the context.
+            UnsupportedError: beam search together with a temperature or the citation rule, or a template that refuses
+                the messages.
+        """
+        started = time.perf_counter()
+        rows = [self._rows.make(request) for request in requests]
+        searched = iter(self._search([row.request for row in rows if row.request.sampling.num_beams > 1]))
+        runs = [None if row.request.sampling.num_beams > 1 else self._steps.add(row) for row in rows]
+        try:
+            for run in runs:
+                while run is not None and not run.done:
+                    self._steps.wait(run)
+                    run.out.clear()
+        finally:
+            for run in runs:
+                if run is not None:
+                    self._steps.drop(run)
+        return tuple(
+            next(searched) if run is None else row.generation(time.perf_counter() - started)
+            for row, run in zip(rows, runs, strict=True)
+        )
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        """Yield each token as its text is certain and, last, the Generation; closing the iterator stops the work.
+
+        The prompt is checked here and not at the first `next`.
+
+        Raises:
+            As `generate`.
+        """
+        started = time.perf_counter()
+        row = self._rows.make(request)
+        if request.sampling.num_beams > 1:
+            return self._reference_decoder().stream(request)
+        return self._stream(row, started)
+
+    def _stream(self, row: Row, started: float) -> Iterator[Token | Generation]:
+        run = self._steps.add(row)
+        try:
+            while not run.done or run.out:
+                self._steps.wait(run)
+                while run.out:
+                    yield run.out.popleft()
+        finally:
+            self._steps.drop(run)
+        yield row.generation(time.perf_counter() - started)
+
+    def score(
+        self, prompts: Sequence[Sequence[Message]], continuations: Sequence[str]
+    ) -> tuple[tuple[ScoredToken, ...], ...]:
+        """Log-probability of each token of each continuation; an empty continuation has none.
+
+        Raises:
+            PromptTooLongError: a prompt and its continuation do not fit the context.
+        """
+        return self._teacher.score(prompts, continuations)
+
+    def distribution(
+        self,
+        prompt: Sequence[Message],
+        token_ids: Sequence[int],
+        *,
+        n_alternatives: int = 10,
+        sampling: SamplingParams | None = None,
+        cancel: Cancel | None = None,
+    ) -> tuple[TokenDistribution, ...]:
+        """The distribution behind each of `token_ids` after `prompt`; see `llm.types.Decoder`.
+
+        Raises:
+            PromptTooLongError: they do not fit the context.
+            ValueError: an id is not in the vocabulary, or `n_alternatives` is negative.
+            CancelledError: `cancel` was set.
+        """
+        return self._teacher.distribution(prompt, token_ids, n_alternatives, sampling, cancel or Cancel())
+
+    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
+        """The tokens of a whole prompt; special tokens of the template are named."""
+        return self._vocabulary.encode_prompt(messages)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a plain text."""
+        return len(self._vocabulary.prompts.encode_text(text))
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole prompt with the chat template around it."""
+        return len(self._vocabulary.prompts.encode_prompt(messages))
+
+    def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
+        if len(prompt) + n_more > self._info.context_tokens:
+            raise PromptTooLongError(
+                f"the prompt has {len(prompt)} tokens and {what} {n_more}, but {self._info.name} reads "
+                f"{self._info.context_tokens}; shorten the prompt or ask for fewer tokens"
+            )
+
+    def _teach(
+        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], cancels: Sequence[Cancel] = ()
+    ) -> list[torch.Tensor]:
+        return [
+            torch.from_numpy(self._steps.teach(prompt, continuation, cancels))
+            for prompt, continuation in zip(prompts, continuations, strict=True)
+        ]
+
+    def _search(self, requests: Sequence[Request]) -> tuple[Generation, ...]:
+        return self._reference_decoder().generate(requests) if requests else ()
+
+    def _reference_decoder(self) -> Decoder:
+        with self._loading:
+            if self._reference is None:
+                self._reference = self._load_reference()
+            return self._reference
