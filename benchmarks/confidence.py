@@ -45,7 +45,7 @@ from rag.confidence import Signals, load_confidence
 from rag.evaluation.abstention import Curve, Step
 from rag.evaluation.scoring import contains_reference, score_answer
 from rag.evaluation.types import Case
-from rag.examples import twin_of
+from rag.twins import twin_of
 from rag.verify.calibration import brier, expected_calibration_error, fit_logistic, sigmoid
 from rag.verify.pairs import part_of
 
