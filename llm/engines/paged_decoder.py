@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from llm.engines.local import LocalDecoder
 from llm.engines.paged_steps import PagedModel, PagedSteps
 from llm.engines.row import Row, RowMaker
 from llm.engines.torch_citations import LazyMasks
@@ -21,18 +22,13 @@ from llm.types import (
     Capabilities,
     Decoder,
     Generation,
-    Message,
     ModelInfo,
-    PromptToken,
     Request,
-    SamplingParams,
-    ScoredToken,
     Token,
-    TokenDistribution,
 )
 
 
-class PagedDecoder:
+class PagedDecoder(LocalDecoder):
     """`llm.types.Decoder` over a model whose cache is kept in blocks. Thread-safe.
 
     Concurrent requests are read together. Sampling uses one generator a request, so a seed gives the same draw
@@ -59,7 +55,7 @@ class PagedDecoder:
         reference: Callable[[], Decoder],
         lookup: bool = True,
     ) -> None:
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._info = info
         self._steps = PagedSteps(model, lookup=lookup)
         self._load_reference = reference
@@ -83,11 +79,6 @@ class PagedDecoder:
             n_vocabulary=n_vocabulary,
             counts_prompt=True,
         )
-
-    @property
-    def info(self) -> ModelInfo:
-        """Name, engine, device, precision and context length."""
-        return self._info
 
     @property
     def capabilities(self) -> Capabilities:
@@ -144,46 +135,6 @@ class PagedDecoder:
         finally:
             self._steps.drop(run)
         yield row.generation(time.perf_counter() - started)
-
-    def score(
-        self, prompts: Sequence[Sequence[Message]], continuations: Sequence[str]
-    ) -> tuple[tuple[ScoredToken, ...], ...]:
-        """Log-probability of each token of each continuation; an empty continuation has none.
-
-        Raises:
-            PromptTooLongError: a prompt and its continuation do not fit the context.
-        """
-        return self._teacher.score(prompts, continuations)
-
-    def distribution(
-        self,
-        prompt: Sequence[Message],
-        token_ids: Sequence[int],
-        *,
-        n_alternatives: int = 10,
-        sampling: SamplingParams | None = None,
-        cancel: Cancel | None = None,
-    ) -> tuple[TokenDistribution, ...]:
-        """The distribution behind each of `token_ids` after `prompt`; see `llm.types.Decoder`.
-
-        Raises:
-            PromptTooLongError: they do not fit the context.
-            ValueError: an id is not in the vocabulary, or `n_alternatives` is negative.
-            CancelledError: `cancel` was set.
-        """
-        return self._teacher.distribution(prompt, token_ids, n_alternatives, sampling, cancel or Cancel())
-
-    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
-        """The tokens of a whole prompt; special tokens of the template are named."""
-        return self._vocabulary.encode_prompt(messages)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a plain text."""
-        return len(self._vocabulary.prompts.encode_text(text))
-
-    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of a whole prompt with the chat template around it."""
-        return len(self._vocabulary.prompts.encode_prompt(messages))
 
     def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
         if len(prompt) + n_more > self._info.context_tokens:

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from llm.adapters import Adapter, merge_adapter
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
+from llm.engines.local import LocalDecoder
 from llm.engines.row import Row, RowMaker
 from llm.engines.torch_citations import LazyMasks
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
@@ -28,14 +29,9 @@ from llm.types import (
     Capabilities,
     Device,
     Generation,
-    Message,
     ModelInfo,
-    PromptToken,
     Request,
-    SamplingParams,
-    ScoredToken,
     Token,
-    TokenDistribution,
 )
 
 _TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -44,7 +40,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-class TorchDecoder:
+class TorchDecoder(LocalDecoder):
     """`llm.types.Decoder` over a loaded transformers model. Thread-safe.
 
     Sampling uses one generator a request, so a seed gives the same draw whatever else is in the batch. `model`,
@@ -92,11 +88,6 @@ class TorchDecoder:
         )
 
     @property
-    def info(self) -> ModelInfo:
-        """Name, engine, device, precision and context length."""
-        return self._info
-
-    @property
     def capabilities(self) -> Capabilities:
         """Everything."""
         return Capabilities()
@@ -138,46 +129,6 @@ class TorchDecoder:
         else:
             yield from self._decode([row], started)
         yield row.generation(time.perf_counter() - started)
-
-    def score(
-        self, prompts: Sequence[Sequence[Message]], continuations: Sequence[str]
-    ) -> tuple[tuple[ScoredToken, ...], ...]:
-        """Log-probability of each token of each continuation; an empty continuation has none.
-
-        Raises:
-            PromptTooLongError: a prompt and its continuation do not fit the context.
-        """
-        return self._teacher.score(prompts, continuations)
-
-    def distribution(
-        self,
-        prompt: Sequence[Message],
-        token_ids: Sequence[int],
-        *,
-        n_alternatives: int = 10,
-        sampling: SamplingParams | None = None,
-        cancel: Cancel | None = None,
-    ) -> tuple[TokenDistribution, ...]:
-        """The distribution behind each of `token_ids` after `prompt`, in one pass; see `llm.types.Decoder`.
-
-        Raises:
-            PromptTooLongError: they do not fit the context.
-            ValueError: an id is not in the vocabulary, or `n_alternatives` is negative.
-            CancelledError: `cancel` was set.
-        """
-        return self._teacher.distribution(prompt, token_ids, n_alternatives, sampling, cancel or Cancel())
-
-    def encode_prompt(self, messages: Sequence[Message]) -> tuple[PromptToken, ...]:
-        """The tokens of a whole prompt; special tokens of the template are named."""
-        return self.vocabulary.encode_prompt(messages)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a plain text."""
-        return len(self.vocabulary.prompts.encode_text(text))
-
-    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of a whole prompt with the chat template around it."""
-        return len(self.vocabulary.prompts.encode_prompt(messages))
 
     def _check_length(self, prompt: Sequence[int], n_more: int, what: str) -> None:
         context = self._info.context_tokens
