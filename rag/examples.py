@@ -3,7 +3,8 @@
 From paragraphs with questions (SQuAD 1.1 train: Rajpurkar et al., 2016) come groups of examples. All of a group share
 their passages and so the beginning of their prompt, which a trainer then reads once (`llm.training.packing`). A group
 holds questions to several of its passages, and questions that it cannot answer: those of a paragraph that was left
-out, and twins of answerable ones in which a name, a number or a word was turned.
+out, those whose answer stood in the part of a passage that was cut off, and twins of answerable ones in which a name,
+a number or a word was turned.
 """
 
 import collections
@@ -23,19 +24,27 @@ from llm.types import Message
 from rag.errors import InvalidInputError
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
-from rag.text import content_words
+from rag.text import content_words, split_sentences
 from rag.twins import twin_of
+from rag.verify.declare import declare
 
-Kind = Literal["answerable", "swapped", "left_out", "twin"]
+Kind = Literal["answerable", "sentence", "two", "swapped", "left_out", "twin", "cut"]
 
-_N_PASSAGES = ((1, 0.10), (2, 0.20), (3, 0.25), (4, 0.25), (5, 0.20))
-_MAX_CHARS = 3_200  # of the passages of one group: about 800 tokens, what a prompt of the service holds
-_MAX_QUESTIONS = 3  # of one passage
+_N_PASSAGES = ((1, 0.15), (2, 0.30), (3, 0.30), (4, 0.15), (5, 0.10))
+_MAX_CHARS = ((1_700, 0.8), (3_200, 0.2))  # of a group's passages: what 500 and 1,000 tokens of a prompt hold
+_MAX_QUESTIONS = 4  # of one passage
+_SENTENCE = 0.04  # of the answers are whole sentences, where the question asks for one
+_TWO = 0.04  # of the answerable questions ask two things, mostly of two passages
 _UNANSWERABLE = 0.30  # share of the examples
 _TWIN = 0.65  # of the unanswerable ones
 _SWAPPED = 0.10  # of the groups have one passage in which the answer is another: the passage must win over memory
+_CUT = 0.20  # of the groups have one passage that stops in its middle, as passages of long documents do
 _FOREIGN = 0.15  # of the groups hold one passage of another article
 _BEST_LAST = 0.5  # of the groups have the passages in the order of a search; the others at random
+
+_SAME = 80  # first characters that tell a paragraph among those of its article, also where its end was cut off
+_MAX_LOST = 2  # questions of one group that lost their answer
+_IN_A_SENTENCE = "Answer in a full sentence."
 
 _HELD_OUT = 26  # of 256, by the first byte of the title's SHA-256
 
@@ -147,7 +156,8 @@ def _group(
     asked = rng.choice(paragraphs[anchor].questions) if paragraphs[anchor].questions else None
     ranked = overlap.rank(asked.question) if asked else list(range(len(paragraphs)))
     (n_passages,) = rng.choices([n for n, _ in _N_PASSAGES], [share for _, share in _N_PASSAGES])
-    places = _fitting([anchor, *(place for place in ranked if place != anchor)], paragraphs, n_passages)
+    (max_chars,) = rng.choices([n for n, _ in _MAX_CHARS], [share for _, share in _MAX_CHARS])
+    places = _fitting([anchor, *(place for place in ranked if place != anchor)], paragraphs, n_passages, max_chars)
     shown = [paragraphs[place] for place in sorted(places, key=ranked.index)]
     if foreign and len(shown) > 1:
         shown[-1] = rng.choice(foreign)
@@ -156,10 +166,15 @@ def _group(
     swapped: Paragraph | None = None
     if rng.random() < _SWAPPED:
         shown, swapped = _with_swapped(shown, paragraphs, rng)
+    lost: list[str] = []
+    if swapped is None and rng.random() < _CUT:
+        shown, lost = _with_cut(shown, rng)
     passages = tuple(_passage(number, paragraph) for number, paragraph in enumerate(shown, start=1))
-    left_out = [paragraphs[place] for place in ranked if paragraphs[place] not in shown]
+    titles = {paragraph.text[:_SAME] for paragraph in shown}
+    left_out = [paragraphs[place] for place in ranked if paragraphs[place].text[:_SAME] not in titles]
     examples = list(_answerable(shown, swapped, rng))
-    n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5)
+    examples += [("cut", question, NOT_IN_DOCUMENTS) for question in lost]
+    n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5) - len(lost)
     examples += _unanswerable(shown, left_out, max(n_more, 1 if not examples else 0), rng)
     rng.shuffle(examples)
     for kind, question, answer in examples:
@@ -173,13 +188,13 @@ def _group(
         )
 
 
-def _fitting(places: Sequence[int], paragraphs: Sequence[Paragraph], n_passages: int) -> list[int]:
-    """The first of `places` that are at most `n_passages` and take at most `_MAX_CHARS` together."""
+def _fitting(places: Sequence[int], paragraphs: Sequence[Paragraph], n_passages: int, max_chars: int) -> list[int]:
+    """The first of `places` that are at most `n_passages` and take at most `max_chars` together."""
     kept: list[int] = []
     n_chars = 0
     for place in places:
         n_chars += len(paragraphs[place].text)
-        if kept and n_chars > _MAX_CHARS:
+        if kept and n_chars > max_chars:
             break
         kept.append(place)
         if len(kept) == n_passages:
@@ -195,10 +210,44 @@ def _passage(number: int, paragraph: Paragraph) -> PromptPassage:
 def _answerable(
     shown: Sequence[Paragraph], swapped: Paragraph | None, rng: random.Random
 ) -> Iterator[tuple[Kind, str, str]]:
+    earlier: tuple[str, str] | None = None
     for marker, paragraph in enumerate(shown, start=1):
         for asked in rng.sample(paragraph.questions, min(len(paragraph.questions), _MAX_QUESTIONS)):
-            kind: Kind = "swapped" if paragraph is swapped else "answerable"
-            yield kind, asked.question, f"{asked.answer.strip()} [{marker}]"
+            answer = f"{asked.answer.strip()} [{marker}]"
+            way = rng.random()
+            if paragraph is swapped:
+                yield "swapped", asked.question, answer
+            elif way < _SENTENCE and (sentence := _in_a_sentence(asked)):
+                yield "sentence", f"{asked.question} {_IN_A_SENTENCE}", f"{sentence} [{marker}]"
+            elif way > 1 - _TWO and earlier is not None:
+                yield "two", f"{earlier[0]} {asked.question}", f"{earlier[1]} and {answer}"
+            else:
+                yield "answerable", asked.question, answer
+                earlier = asked.question, answer
+
+
+def _in_a_sentence(asked: Asked) -> str | None:
+    """Question and answer as one statement; None where no rule makes good English of them."""
+    helped = {"do", "does", "did"} & set(asked.question.casefold().split())  # their verb would have to be bent
+    return None if helped else declare(asked.question, asked.answer.strip())
+
+
+def _with_cut(shown: Sequence[Paragraph], rng: random.Random) -> tuple[list[Paragraph], list[str]]:
+    """`shown` with one paragraph stopped after one of its sentences, and the questions that lost their answer by it."""
+    place = rng.randrange(len(shown))
+    paragraph = shown[place]
+    ends = [sentence.end for sentence in split_sentences(paragraph.text)][:-1]
+    ends = [end for end in ends if end >= _SAME]
+    if not ends:
+        return list(shown), []
+    end = rng.choice(ends)
+    kept, gone = paragraph.text[:end], paragraph.text[end:]
+    still = tuple(asked for asked in paragraph.questions if asked.answer in kept and asked.answer not in gone)
+    text = " ".join([kept, *(one.text for number, one in enumerate(shown) if number != place)]).casefold()
+    lost = [asked.question for asked in paragraph.questions if asked.answer.casefold() not in text]
+    stopped = Paragraph(title=paragraph.title, text=kept, questions=still)
+    left = [stopped if number == place else one for number, one in enumerate(shown)]
+    return left, rng.sample(lost, min(len(lost), _MAX_LOST))
 
 
 def _with_swapped(

@@ -87,6 +87,8 @@ def _instead_of_answering(
         if remembered is None or remembered.casefold() in shown:
             return None
         return "remembered", example.answer.replace(words, remembered, 1)
+    if example.kind in ("sentence", "two"):  # no rule of below makes a worse one of them
+        return None
     (kind,) = rng.choices([name for name, _ in _WRONG], [share for _, share in _WRONG])
     if kind == "withheld":
         return "withheld", NOT_IN_DOCUMENTS

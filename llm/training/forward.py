@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from llm.training.branch_attention import NAME, branch_layout
 from llm.training.packing import PackedSequence, attention_mask
 from llm.types import Device
 
@@ -40,7 +41,15 @@ def target_logits(model: Any, sequence: PackedSequence, device: Device) -> "tupl
     mask = mask.masked_fill(~visible, float("-inf"))
     with autocast(device):
         decoder = causal.get_decoder()
-        hidden = decoder(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False).last_hidden_state
+        # A model that does not hand the layout to its attention reads by the mask: the same, slower.
+        layout = {"branch_layout": branch_layout(sequence.branches)} if _takes_layout(causal) else {}
+        hidden = decoder(
+            input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False, **layout
+        ).last_hidden_state
         places = torch.tensor(sequence.predictors, device=device.kind)
         logits = causal.get_output_embeddings()(hidden[0, places])
     return logits.float(), torch.tensor(sequence.targets, device=device.kind)
+
+
+def _takes_layout(causal: Any) -> bool:
+    return bool(causal.config._attn_implementation == NAME)

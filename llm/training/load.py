@@ -7,6 +7,7 @@ from typing import Any
 from llm.adapters import Adapter
 from llm.errors import UnsupportedError
 from llm.prompt_encoding import PromptEncoder
+from llm.training import branch_attention
 from llm.types import Device
 
 
@@ -58,7 +59,7 @@ def load_trainee(folder: Path, *, device: Device, all_weights: bool, adapter: Ad
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
-            attn_implementation="sdpa",
+            attn_implementation=branch_attention.register() if device.kind == "cpu" else "sdpa",
         ).to(device.kind)
     except (ValueError, KeyError, OSError) as error:
         raise UnsupportedError(f"transformers cannot load {folder} as a causal model: {error}") from error

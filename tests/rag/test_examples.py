@@ -25,7 +25,8 @@ def article(title: str, shift: int) -> tuple[Paragraph, ...]:
         paragraphs.append(
             Paragraph(
                 title=title,
-                text=f"The first mill of {city} was founded in {year} by {person}. It burned down before the war.",
+                text=f"The first mill of {city} stood on the northern bank of its river for two hundred and ten years. "
+                f"It was founded in {year} by {person}. It burned down before the war.",
                 questions=(
                     Asked(question=f"When was the first mill of {city} founded?", answer=str(year)),
                     Asked(question=f"Who founded the first mill of {city}?", answer=person),
@@ -86,8 +87,8 @@ def test_a_swapped_passage_says_the_other_answer_and_no_longer_the_true_one(seed
 def test_what_cannot_be_answered_is_not_in_the_passages(seed: int) -> None:
     for example in make_examples(ARTICLES, n_groups=4, rng=random.Random(seed)):
         if example.answer == NOT_IN_DOCUMENTS:
-            assert example.kind in ("left_out", "twin")
-        if example.kind == "left_out":
+            assert example.kind in ("left_out", "twin", "cut")
+        if example.kind in ("left_out", "cut"):
             assert not any(TRUTH[example.question].casefold() in text.casefold() for text in shown(example))
         if example.kind == "twin":
             assert example.question not in {
@@ -99,9 +100,30 @@ def test_what_cannot_be_answered_is_not_in_the_passages(seed: int) -> None:
             }
 
 
+def test_what_is_asked_in_a_sentence_or_twice_is_answered_so() -> None:
+    kinds = {"sentence": 0, "two": 0}
+    for example in make_examples(ARTICLES, n_groups=300, rng=random.Random(3)):
+        if example.kind == "sentence":
+            question = example.question.removesuffix(" Answer in a full sentence.")
+            (marker,) = find_markers(example.answer)
+            assert TRUTH[question] in example.answer[: marker.start]
+            assert TRUTH[question] in shown(example)[marker.numbers[0] - 1]
+        if example.kind == "two":
+            asked = [one for one in TRUTH if one in example.question]
+            assert len(asked) == 2
+            for question, marker in zip(
+                sorted(asked, key=example.question.index), find_markers(example.answer), strict=True
+            ):
+                assert TRUTH[question] in shown(example)[marker.numbers[0] - 1]
+        kinds[example.kind] = kinds.get(example.kind, 0) + 1
+    assert min(kinds["sentence"], kinds["two"]) > 3
+
+
 def test_examples_of_a_group_share_their_passages_and_every_kind_occurs() -> None:
     examples = list(make_examples(ARTICLES, n_groups=200, rng=random.Random(5)))
-    assert {example.kind for example in examples} == {"answerable", "swapped", "left_out", "twin"}
+    assert {example.kind for example in examples} == {
+        "answerable", "sentence", "two", "swapped", "left_out", "twin", "cut"
+    }  # fmt: skip
     for group in range(200):
         assert len({example.passages for example in examples if example.group == group}) == 1
     unanswerable = sum(example.answer == NOT_IN_DOCUMENTS for example in examples) / len(examples)
