@@ -74,7 +74,10 @@ def _attention(
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     if branch_layout is None or query.shape[0] != 1 or options.get("softcap") or options.get("dropout"):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+        masked: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+        return masked
     with torch.autocast(query.device.type, enabled=False):
         one = value.dtype
         factor = query.shape[-1] ** -0.5 if scaling is None else scaling
