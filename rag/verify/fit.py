@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rag.cross_encoder import PairModel
 from rag.text import content_words
 from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.calibration import (
@@ -24,7 +25,6 @@ from rag.verify.calibration import (
     fit_logistic,
 )
 from rag.verify.checks import names_of
-from rag.verify.cross_encoder import PairModel
 from rag.verify.judge import read_claims, read_signals
 from rag.verify.pairs import (
     CONTRADICTED,

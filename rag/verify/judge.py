@@ -12,18 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from llm.types import Cancel, Device
+from rag.cross_encoder import PairModel, load_cross_encoder
 from rag.errors import NotReadyError
 from rag.text import content_words
 from rag.types import VerdictLabel
 from rag.verify.checks import reasons
 from rag.verify.claims import question_of, statement
-from rag.verify.cross_encoder import PairModel, load_cross_encoder
 from rag.verify.parts import split_parts
-from rag.verify.shipped import SHIPPED_FOLDER, read_parameters, read_weights, read_words, sha256_of_base
+from rag.verify.shipped import N_OUTCOMES, SHIPPED_FOLDER, read_parameters, read_weights, read_words
 from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
 from rag.verify.weighing import SHORT_WORDS, Parameters, support_scores
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
+from rag.weight_changes import sha256_of_base
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
 _MAX_PARTS = 8  # of one claim; of more, those with the fewest words in the evidence are read
@@ -156,7 +157,8 @@ def load_judge(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER)
             f"{base_folder} does not hold the encoder that the verifier was trained from; "
             "run citebound models pull all-MiniLM-L6-v2"
         )
-    return ClaimJudge(load_cross_encoder(base_folder, weights, device), parameters, read_words(folder))
+    model = load_cross_encoder(base_folder, weights, device, n_outcomes=N_OUTCOMES)
+    return ClaimJudge(model, parameters, read_words(folder))
 
 
 def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windows: int) -> Iterator[Reading]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm.types import Device
-from rag.verify.cross_encoder import load_cross_encoder
+from rag.cross_encoder import load_cross_encoder
 from rag.verify.fit import (
     contradiction_f1,
     count_words,
@@ -19,15 +19,16 @@ from rag.verify.fit import (
 )
 from rag.verify.pairs import part_of, read_paragraphs
 from rag.verify.shipped import (
+    N_OUTCOMES,
     read_weights,
     read_words,
-    sha256_of_base,
     write_parameters,
     write_weights,
     write_words,
 )
 from rag.verify.train import PARAGRAPHS_FILE
 from rag.verify.weighing import Parameters
+from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "model_card.md"
 NAME = "citebound-verifier"
@@ -66,7 +67,7 @@ def make_package(
     paragraphs = read_paragraphs(data / PARAGRAPHS_FILE)
     write_words(count_words(paragraph for paragraph in paragraphs if part_of(paragraph.title) == "train"), out)
     counts = read_words(out)
-    model = load_cross_encoder(base_folder, read_weights(base_folder, out), device)
+    model = load_cross_encoder(base_folder, read_weights(base_folder, out), device, n_outcomes=N_OUTCOMES)
     try:
         calibration, test = (
             read_cases(

@@ -1,13 +1,11 @@
 """What is shipped of the verifier: changed weights as small differences, and the figures that belong to them.
 
-`verifier.safetensors` holds, for every tensor that training changed, its difference to the base encoder in int8 with
-one scale a row (symmetric, scale = max |difference| / 127), or in fp16 where it has one dimension. `verifier.json`
-holds name, version, the base's SHA-256, the weights of the signals, the calibration, the threshold and the measured
-error, `words.json` in how many training paragraphs each word stands.
+`verifier.safetensors` holds the differences to the base encoder (`rag.weight_changes`). `verifier.json` holds name,
+version, the base's SHA-256, the weights of the signals, the calibration, the threshold and the measured error,
+`words.json` in how many training paragraphs each word stands.
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from rag.errors import NotReadyError
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import Parameters, Weighing
 from rag.verify.windows import WordCounts
+from rag.weight_changes import read_changed, write_changes
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +25,7 @@ SHIPPED_FOLDER = Path(__file__).with_name("weights")
 WEIGHTS_FILE = "verifier.safetensors"
 PARAMETERS_FILE = "verifier.json"
 WORDS_FILE = "words.json"
-_PREFIX = "bert."  # of the encoder's tensors in a classifier
-_STEPS = 127  # of an int8
+N_OUTCOMES = 3  # logits of a pair of evidence and claim: supported, contradicted, unsupported
 _WEIGHINGS = ("short", "words", "model", "contradiction")
 
 
@@ -90,23 +88,7 @@ def average(models: Sequence[Path], out: Path) -> None:
 
 def write_weights(trained: Path, base_folder: Path, folder: Path) -> None:
     """Writes how the trained classifier in `trained` differs from its base; unchanged tensors are left out."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    base = load_file(base_folder / "model.safetensors")
-    shipped: dict[str, torch.Tensor] = {}
-    for name, tensor in load_file(trained / "model.safetensors").items():
-        before = base.get(name.removeprefix(_PREFIX))
-        change = tensor.float() - before.float() if before is not None else tensor.float()
-        if before is not None and not change.any():
-            continue
-        if change.dim() < 2:
-            shipped[name] = change.half()
-            continue
-        scale = change.abs().amax(dim=1).clamp_min(1e-12) / _STEPS
-        shipped[name] = torch.round(change / scale[:, None]).to(torch.int8)
-        shipped[f"{name}.scale"] = scale
-    save_file(shipped, folder / WEIGHTS_FILE)
+    write_changes(trained, base_folder, folder / WEIGHTS_FILE)
 
 
 def read_weights(base_folder: Path, folder: Path = SHIPPED_FOLDER) -> "dict[str, torch.Tensor]":
@@ -115,29 +97,7 @@ def read_weights(base_folder: Path, folder: Path = SHIPPED_FOLDER) -> "dict[str,
     Raises:
         NotReadyError: a file is missing.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    for path in (base_folder / "model.safetensors", folder / WEIGHTS_FILE):
-        if not path.is_file():
-            raise NotReadyError(f"{path} is missing; run citebound models pull all-MiniLM-L6-v2, or reinstall")
-    base = load_file(base_folder / "model.safetensors")
-    shipped = load_file(folder / WEIGHTS_FILE)
-    weights = {f"{_PREFIX}{name}": tensor.float() for name, tensor in base.items() if tensor.is_floating_point()}
-    for name, tensor in shipped.items():
-        if name.endswith(".scale"):
-            continue
-        scale = shipped.get(f"{name}.scale")
-        change = tensor.float() if scale is None else tensor.float() * scale[:, None]
-        before = weights.get(name)
-        weights[name] = torch.clone(change) if before is None else before + change
-    return weights
-
-
-def sha256_of_base(base_folder: Path) -> str:
-    """The SHA-256 of the base encoder's weights."""
-    with (base_folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return read_changed(base_folder, folder / WEIGHTS_FILE)
 
 
 def _read(path: Path) -> dict[str, Any]:

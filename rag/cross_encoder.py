@@ -1,7 +1,7 @@
-"""The trained cross-encoder: evidence and claim in, logits of the three outcomes out.
+"""A trained cross-encoder: pairs of texts in, one row of logits a pair out.
 
 The base encoder lies in a folder that the caller names; the layers that training changed are shipped as quantized
-differences (`rag.verify.shipped`). torch is imported when a model is loaded.
+differences (`rag.weight_changes`). torch is imported when a model is loaded.
 """
 
 import threading
@@ -29,10 +29,10 @@ _MAX_CHARS = 4_000  # of either text: the tokenizer need not see what the model 
 
 
 class PairModel(Protocol):
-    """Reads pairs of evidence and claim."""
+    """Reads pairs of texts: evidence and claim, passage and question."""
 
     def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
-        """float32[n, 3] in the order of `pairs`: supported, contradicted, unsupported. The same pairs, the same rows.
+        """float32[n, n_outcomes] in the order of `pairs`. The same pairs, the same rows.
 
         Raises:
             CancelledError: `cancel` was set.
@@ -46,24 +46,36 @@ class CrossEncoder:
     On a CPU each core runs batches of its own with one thread a batch: no core waits for another after every layer.
     """
 
-    def __init__(self, model: "torch.nn.Module", tokenizer: "Tokenizer", device: Device) -> None:
+    def __init__(
+        self,
+        model: "torch.nn.Module",
+        tokenizer: "Tokenizer",
+        device: Device,
+        *,
+        n_outcomes: int,
+        autocast: bool = True,
+    ) -> None:
         self._model = model
+        self._autocast = autocast
+        self._n_outcomes = n_outcomes
         self._tokenizer = tokenizer
         self._device = device
         on_cpu = device.kind == "cpu"
         self._batch_tokens = _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
-        self._pool = _start_pool(device.n_threads if on_cpu else 1)
+        self._n_workers = device.n_threads if on_cpu else 1
+        self._pool = _start_pool(self._n_workers)
 
     def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
         """See PairModel."""
-        result = np.zeros((len(pairs), 3), dtype=np.float32)
+        result = np.zeros((len(pairs), self._n_outcomes), dtype=np.float32)
         if not pairs:
             return result
         rows = self._tokenizer.encode_batch([(one[:_MAX_CHARS], other[:_MAX_CHARS]) for one, other in pairs])
         lengths = [len(row.ids) for row in rows]
+        share = -(-sum(lengths) // self._n_workers)  # of few pairs every core gets as many tokens
         batches = [
             (batch, self._pool.submit(self._forward, [rows[index] for index in batch]))
-            for batch in _batches(lengths, self._batch_tokens)
+            for batch in _batches(lengths, min(self._batch_tokens, share))
         ]
         try:
             for batch, future in batches:
@@ -94,7 +106,8 @@ class CrossEncoder:
             mask[at, :n_tokens] = 1
         kind = self._device.kind
         precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._device.dtype)
-        with torch.inference_mode(), torch.autocast(kind, precision or torch.bfloat16, enabled=precision is not None):
+        mixed = self._autocast and precision is not None
+        with torch.inference_mode(), torch.autocast(kind, precision or torch.bfloat16, enabled=mixed):
             found = self._model(
                 input_ids=ids.to(kind), token_type_ids=types.to(kind), attention_mask=mask.to(kind)
             ).logits
@@ -102,22 +115,28 @@ class CrossEncoder:
         return np.nan_to_num(logits, nan=0.0, posinf=30.0, neginf=-30.0)
 
 
-def load_cross_encoder(base_folder: Path, weights: "dict[str, torch.Tensor]", device: Device) -> CrossEncoder:
+def load_cross_encoder(
+    base_folder: Path, weights: "dict[str, torch.Tensor]", device: Device, *, n_outcomes: int, autocast: bool = True
+) -> CrossEncoder:
     """The classifier with the given weights on the tokenizer and settings of `base_folder`.
 
     Args:
         base_folder: the folder of the base encoder; its config.json and tokenizer are read.
         weights: every tensor of the classifier, as BertForSequenceClassification names them.
         device: where it runs.
+        n_outcomes: logits a pair.
+        autocast: whether weights stay float32 and only matrix products have the device's dtype; without it weights
+            have it too, which saves their conversion: twice the speed for a dozen pairs.
 
     Raises:
         NotReadyError: the weights do not fit the settings of the base.
     """
+    import torch
     from transformers import BertConfig, BertForSequenceClassification
 
     tokenizer = load_tokenizer(base_folder)
     settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
-    config = BertConfig(**{**settings, "num_labels": 3})
+    config = BertConfig(**{**settings, "num_labels": n_outcomes})
     tokenizer.enable_truncation(min(MAX_TOKENS, config.max_position_embeddings), strategy="longest_first")
     tokenizer.no_padding()
     # The fused attention is slower than two batched products in bf16 on a CPU, and faster elsewhere.
@@ -126,10 +145,12 @@ def load_cross_encoder(base_folder: Path, weights: "dict[str, torch.Tensor]", de
     try:
         missing = model.load_state_dict(weights, strict=False).missing_keys
     except RuntimeError as error:
-        raise NotReadyError(f"the verifier's weights do not fit the encoder in {base_folder}; pull it again") from error
+        raise NotReadyError(f"the trained weights do not fit the encoder in {base_folder}; pull it again") from error
     if missing:
-        raise NotReadyError(f"the verifier's weights lack {missing[0]}; install the package again")
-    return CrossEncoder(model.to(device.kind).eval(), tokenizer, device)
+        raise NotReadyError(f"the trained weights lack {missing[0]}; install the package again")
+    if not autocast:
+        model = model.to({"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[device.dtype])
+    return CrossEncoder(model.to(device.kind).eval(), tokenizer, device, n_outcomes=n_outcomes, autocast=autocast)
 
 
 def _start_pool(n_workers: int) -> ThreadPoolExecutor:
@@ -137,7 +158,7 @@ def _start_pool(n_workers: int) -> ThreadPoolExecutor:
     import torch
 
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_workers, "verify", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(n_workers, "pairs", initializer=torch.set_num_threads, initargs=(1,))
     everybody = threading.Barrier(n_workers)
     for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
         started.result()
