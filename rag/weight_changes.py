@@ -21,7 +21,7 @@ _STEPS = 127  # of an int8
 
 
 def write_changes(trained: Path, base_folder: Path, file: Path) -> None:
-    """Writes to `file` how the trained classifier in `trained` differs from its base; unchanged tensors are left out."""
+    """Writes how the classifier in the folder `trained` differs from its base; unchanged tensors are left out."""
     import torch
     from safetensors.torch import load_file, save_file
 
