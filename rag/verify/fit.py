@@ -148,7 +148,7 @@ def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> S
             found += readings
             kept += [case] * len(readings)
         values += [read.values.astype(np.float64) for read in read_signals(found, model)]
-        vetoed += [bool(reading.lexical.comparison.plain_missing) for reading in found]
+        vetoed += [reading.lexical.vetoed for reading in found]
     return Signals(
         values=np.asarray(values, dtype=np.float64),
         supported=np.array([case.label == SUPPORTED for case in kept], dtype=np.float64),

@@ -98,14 +98,14 @@ class ClaimJudge:
         parameters = self._parameters
         threshold = parameters.info.threshold
         values = read.values[None, :].astype(np.float64)
-        missing_number = bool(reading.lexical.comparison.plain_missing)
-        score = round(float(support_scores(parameters, values, [missing_number])[0]), _DIGITS)
+        score = round(float(support_scores(parameters, values, [reading.lexical.vetoed])[0]), _DIGITS)
         label: VerdictLabel = "supported"
         window = reading.windows[read.supports]
         why = reasons(reading.lexical.in_window)
         if score < threshold:
-            why = reasons(reading.lexical.comparison)
-            label = "contradicted" if parameters.contradiction.log_odds(values)[0] > 0 else "unsupported"
+            why = (*_other_measure(reading.lexical), *reasons(reading.lexical.comparison))
+            against = parameters.contradiction.log_odds(values)[0] > 0 and reading.lexical.other_measure is None
+            label = "contradicted" if against else "unsupported"
             if label == "contradicted":
                 window = reading.windows[read.contradicts]
                 why = ("the evidence says otherwise", *why)
@@ -185,6 +185,12 @@ def _read_apart(text: str, sentences: EvidenceSentences) -> tuple[tuple[str, tup
     n_windows = max(1, N_WINDOWS // len(texts)) if texts else 0
     parts = ((text, sentences.best_windows(sentences.weights_of(text), n_windows)) for text in texts)
     return tuple((text, windows) for text, windows in parts if windows)
+
+
+def _other_measure(lexical: Lexical) -> Iterator[str]:
+    if lexical.other_measure is not None:
+        told, asked = lexical.other_measure
+        yield f"{told} is no answer to a question for {asked}"
 
 
 def _nothing_read(n_evidence: int) -> Judgement:

@@ -14,6 +14,7 @@ import numpy as np
 from rag.text import content_words
 from rag.types import FloatArray
 from rag.verify.checks import Comparison, compare, names_of, quantities
+from rag.verify.measures import other_measure
 from rag.verify.windows import EvidenceSentences, Window
 
 LEXICAL_FEATURES = (
@@ -76,6 +77,12 @@ class Lexical:
     values: FloatArray  # (len(LEXICAL_FEATURES),)
     comparison: Comparison  # with all evidence
     in_window: Comparison  # with the best window
+    other_measure: tuple[str, str] | None  # what is told where another kind of amount was asked
+
+    @property
+    def vetoed(self) -> bool:
+        """Whether an explicit comparison rules the claim out."""
+        return bool(self.comparison.plain_missing) or self.other_measure is not None
 
 
 def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Sequence[Window]) -> Lexical:
@@ -132,7 +139,12 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         math.log1p(len(content_words(wording.own))),
         float(bool(wording.asked)),
     )
-    return Lexical(values=np.asarray(values, dtype=np.float32), comparison=everything, in_window=here)
+    return Lexical(
+        values=np.asarray(values, dtype=np.float32),
+        comparison=everything,
+        in_window=here,
+        other_measure=other_measure(wording.asked, wording.own),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from rag.verify.types import VerifierInfo
 
 MODEL_SHARE = 0.5  # of the model in the verdict on a long claim
 SHORT_WORDS, LONG_WORDS = 6, 12  # content words, the question's left out, up to which a claim is short; from which long
-VETOED = 0.9  # of the threshold: the highest score where a number is missing from all evidence
+VETOED = 0.9  # of the threshold: the highest score where an explicit comparison speaks against the claim
 _LENGTH = FEATURES.index("length")
 
 
@@ -50,7 +50,7 @@ class Parameters:
     slope: float  # of the log-odds of long claims in ln p(words) + MODEL_SHARE * ln p(model)
     intercept: float
     contradiction: Weighing  # log-odds of "contradicted" among what is not supported
-    veto: bool = True  # a number that no evidence holds rules "supported" out
+    veto: bool = True  # a number that no evidence holds, or another measure than was asked, rules "supported" out
     base_sha256: str | None = None  # of the base encoder's model.safetensors
     measured: Mapping[str, Any] = field(default_factory=dict)  # for people
 
@@ -66,14 +66,20 @@ def share_long(values: Array) -> Array:
     return np.clip((n_words - SHORT_WORDS) / (LONG_WORDS - SHORT_WORDS), 0.0, 1.0)
 
 
-def support_scores(parameters: Parameters, values: Array, missing_number: Sequence[bool]) -> Array:
-    """The probability that each claim is supported, (n,), from its FEATURES (n, len(FEATURES))."""
+def support_scores(parameters: Parameters, values: Array, vetoed: Sequence[bool]) -> Array:
+    """The probability that each claim is supported, (n,), from its FEATURES (n, len(FEATURES)).
+
+    Args:
+        parameters: Of the verifier.
+        values: The FEATURES of the claims.
+        vetoed: Whether an explicit comparison rules each claim out.
+    """
     long = parameters.slope * long_evidence(parameters.words, parameters.model, values) + parameters.intercept
     share = share_long(values)
     scores = sigmoid((1 - share) * parameters.short.log_odds(values) + share * long)
     if parameters.veto:
         most = VETOED * parameters.info.threshold
-        scores = np.where(np.asarray(missing_number, dtype=bool), np.minimum(scores, most), scores)
+        scores = np.where(np.asarray(vetoed, dtype=bool), np.minimum(scores, most), scores)
     return scores
 
 

@@ -84,3 +84,10 @@ def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(ju
     assert together == judge.judge(claims, [LEAVE])
     assert together == tuple(found for one in claims for found in judge.judge([one], [LEAVE]))
     assert all(found.label == "supported" for found in together)
+
+
+def test_an_amount_of_another_kind_than_was_asked_is_not_supported(judge: ClaimJudge) -> None:
+    evidence = ["Parental pay is topped up to 80 percent of the last salary for the first six months."]
+    (found,) = judge.judge(split_claims("80 percent", ASKED), evidence)
+    assert found.label == "unsupported"
+    assert found.reasons[0] == "80 percent is no answer to a question for time"
