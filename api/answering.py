@@ -1,5 +1,6 @@
 """One question: from the request to the stored answer, in a worker thread that stops soon after the client is gone."""
 
+import dataclasses
 from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
@@ -114,9 +115,10 @@ class Question:
 
     def _work(self, tell: Tell) -> dict[str, Any]:
         parts = self._parts
-        answer, trace = None, None
+        told: Answered | None = None
+        request = dataclasses.replace(self._request, shown=parts.conversations.find(self._request, self._client))
         events = stream_answer(
-            self._request,
+            request,
             Pipeline(
                 retriever=self._retriever,
                 decoder=self._decoder,
@@ -136,16 +138,18 @@ class Question:
                 for event in events:
                     self._cancel.raise_if_set()
                     if isinstance(event, Answered):
-                        answer, trace = event.answer, event.trace
+                        told = event
                     tell(event)
         except NotFoundError as error:
             raise ConflictError("a document was deleted while the answer was written from it; ask again") from error
-        if answer is None:
+        if told is None:
             raise CancelledError("the request was cancelled")
-        parts.metrics.answer(answer)
-        parts.catalog.answers.save(answer, trace)
+        parts.metrics.answer(told.answer)
+        parts.catalog.answers.save(told.answer, told.trace)
+        if told.shown is not None:
+            parts.conversations.keep(request, self._client, told.answer.text, told.shown)
         # Read again: of a document that was deleted meanwhile, what is stored says nothing.
-        return parts.catalog.answers.get(answer.answer_id).payload
+        return parts.catalog.answers.get(told.answer.answer_id).payload
 
 
 def _event(event: AnswerEvent) -> bytes | None:

@@ -14,6 +14,7 @@ import structlog
 from api.admission import Admission
 from api.auth import Gate
 from api.comparing import Comparing
+from api.conversations import Conversations
 from api.loading import Pending
 from api.metrics import Metrics
 from api.page_images import PageImages
@@ -63,6 +64,7 @@ class Parts:
     gate: Gate
     token: str  # of the owner of the data folder
     metrics: Metrics
+    conversations: Conversations
     questions: Admission
     verifications: Admission
     event_streams: Admission
@@ -129,6 +131,7 @@ class Parts:
         indexes.catch_up()
         self.page_images.remove(document_id)
         self.reports.forget()
+        self.conversations.forget()
         judge = self.judge.peek()
         if judge is not None:
             judge.forget()

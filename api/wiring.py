@@ -14,6 +14,7 @@ from api.admission import Admission
 from api.auth import Gate
 from api.comparing import Comparing
 from api.comparison_reports import build_summary
+from api.conversations import Conversations
 from api.loader import Loader
 from api.loading import Pending
 from api.metrics import Metrics
@@ -111,6 +112,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
             jobs=catalog.jobs.n_queued,
             questions=lambda: questions.n_inside,
         ),
+        conversations=Conversations(catalog.passages.get_many),
         questions=questions,
         verifications=Admission(
             "verifications", max_running=1, max_waiting=settings.max_waiting_questions, usual_seconds=1.0

@@ -29,7 +29,7 @@ from rag.confidence import ConfidenceModel, load_confidence, signals_of
 from rag.draft import is_abstention
 from rag.elsewhere import Corpus, check_closed_book
 from rag.gate import apply_policy, gate
-from rag.generate import Written, prompt_for, write_draft
+from rag.generate import Written, carried_by, prompt_for, shown_by, write_draft
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.prompt_passage import Neighbour
 from rag.types import Answer, Claim, Hit, Timings, Trace, Usage
@@ -94,13 +94,13 @@ def stream_answer(
     answer = _abstaining(request, answer_id, now)  # until something supports an answer
     found = _retrieve(request, pipeline.retriever)
     answer = _timed(dataclasses.replace(answer, retrieved=found.hits), retrieve_seconds=found.seconds)
-    trace = None
+    trace, shown = None, None
     yield found
     cancel.raise_if_set()
 
     if request.mode == "closed_book" or request.evidence or found.hits:
         prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour, pipeline.settings.demonstrations)
-        answer = dataclasses.replace(answer, dropped=prompt.dropped)
+        answer = dataclasses.replace(answer, dropped=prompt.dropped, carried=carried_by(prompt))
         if request.mode == "closed_book" or prompt.passages:
             written = yield from write_draft(
                 prompt,
@@ -114,6 +114,7 @@ def stream_answer(
                 cancel=cancel,
             )
             trace = Trace(model=decoder.info.full_name, messages=prompt.messages, token_ids=written.token_ids)
+            shown = shown_by(prompt, found.hits)
             answer = _with_costs(answer, written, decoder)
             if not is_abstention(written.text):
                 answer = yield from _Check(request, pipeline, prompt, cancel).finish(answer, written)
@@ -127,7 +128,7 @@ def stream_answer(
         n_invalid_markers=len(answer.invalid_markers),
         seconds=round(answer.timings.total_seconds, 3),
     )
-    yield Answered(answer=answer, trace=trace)
+    yield Answered(answer=answer, trace=trace, shown=shown)
 
 
 def _abstaining(request: AskRequest, answer_id: str, now: datetime.datetime) -> Answer:

@@ -8,6 +8,7 @@ from llm.types import Message, SamplingParams
 from rag.attribution import DEFAULT_THRESHOLD
 from rag.demonstrations import Demonstrations
 from rag.errors import InvalidInputError
+from rag.prompt import Shown
 from rag.prompt_passage import Evidence
 from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
 
@@ -31,7 +32,7 @@ class AskRequest:
     """One question and how to answer it.
 
     Raises:
-        InvalidInputError: evidence is given for closed-book mode.
+        InvalidInputError: evidence is given for closed-book mode, or `shown` without an answer at the end of `history`.
     """
 
     question: str
@@ -41,6 +42,7 @@ class AskRequest:
     mode: Mode = "grounded"
     evidence: tuple[Evidence, ...] | None = None  # takes the place of retrieval
     history: tuple[Message, ...] = ()  # oldest first, without the question
+    shown: Shown | None = None  # for the last turn of `history`, where that is known and its documents are still there
     sampling: SamplingParams = field(default_factory=SamplingParams)
     prompt_tokens: int = 1000  # most tokens of the whole prompt, by the decoder's count
     abstain_below: float | None = None  # 0..1: abstain where the confidence is lower; None: as the settings say
@@ -51,6 +53,8 @@ class AskRequest:
         """Refuse what contradicts itself."""
         if self.mode == "closed_book" and self.evidence is not None:
             raise InvalidInputError("evidence must be left out in closed_book mode")
+        if self.shown is not None and (not self.history or self.history[-1].role != "assistant"):
+            raise InvalidInputError("what was shown for a turn belongs to a history that ends with its answer")
 
 
 def prompt_budget(usual: int, question: str, *, evidence: bool, history: bool) -> int:
@@ -122,6 +126,7 @@ class Answered:
 
     answer: Answer
     trace: Trace | None = None  # None where the decoder was not asked
+    shown: Shown | None = None  # for the next question; None where nothing was retrieved, or evidence was given
 
 
 AnswerEvent = Retrieved | Drafted | Cited | Verified | Answered

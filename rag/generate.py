@@ -11,9 +11,9 @@ from rag.answer_types import AskRequest, Drafted
 from rag.demonstrations import Demonstrations
 from rag.draft import is_complete, tidy
 from rag.markers import held_back
-from rag.prompt import Prompt, build_closed_book_prompt, build_evidence_prompt, build_prompt
+from rag.prompt import Prompt, Shown, build_closed_book_prompt, build_evidence_prompt, build_prompt, continue_prompt
 from rag.prompt_passage import Neighbour
-from rag.types import Hit, Usage
+from rag.types import Carried, Hit, Usage
 
 _LEAST = 1e-12  # of a probability whose logarithm is taken
 
@@ -40,7 +40,8 @@ def prompt_for(
 ) -> Prompt:
     """The prompt of the request's mode: without evidence, over the evidence given with it, or over `hits`.
 
-    Demonstrations are shown only where there is evidence.
+    A follow-up whose earlier turn is at hand goes on from it where it can (see `continue_prompt`). Demonstrations are
+    shown only where there is evidence.
 
     Raises:
         InvalidInputError: the question (or the evidence given with it) exceeds `prompt_tokens`.
@@ -63,6 +64,18 @@ def prompt_for(
             count_tokens=decoder.count_prompt_tokens,
             demonstrations=turns,
         )
+    if request.shown is not None:
+        continued = continue_prompt(
+            request.question,
+            hits,
+            request.shown,
+            request.history[-1].content,
+            token_budget=request.prompt_tokens,
+            count_tokens=decoder.count_prompt_tokens,
+            neighbour=neighbour,
+        )
+        if continued is not None:
+            return continued
     return build_prompt(
         request.question,
         hits,
@@ -72,6 +85,30 @@ def prompt_for(
         neighbour=neighbour,
         demonstrations=turns,
     )
+
+
+def carried_by(prompt: Prompt) -> tuple[Carried, ...]:
+    """What the prompt shows from the turns before."""
+    return tuple(
+        Carried(
+            marker=marker,
+            passage_ids=passage.passage_ids,
+            document_id=passage.document_id,
+            document_name=passage.document_name,
+            document_version=passage.version,
+            text="\n".join(run.text for run in passage.runs),
+        )
+        for marker, passage in enumerate(prompt.passages[: prompt.n_carried], start=1)
+    )
+
+
+def shown_by(prompt: Prompt, hits: Sequence[Hit]) -> Shown | None:
+    """What the next question may go on from; None where nothing was retrieved."""
+    if not hits:
+        return None
+    ids = {passage_id for passage in prompt.passages for passage_id in passage.passage_ids}
+    retrieved = frozenset(ids | {hit.passage.passage_id for hit in hits})
+    return Shown(messages=prompt.messages, passages=prompt.passages, retrieved=retrieved)
 
 
 def write_draft(

@@ -5,7 +5,6 @@ of a document, a heading or a question can open a passage of its own: only this 
 line. What the model is shown is a rendering; quotes are cut from the stored text (`PromptPassage`), never from it.
 """
 
-import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +12,11 @@ from llm.types import Message
 from rag.errors import InvalidInputError
 from rag.markers import drop_markers, one_line
 from rag.passage_text import prefix_lines
-from rag.prompt_passage import Evidence, Neighbour, PromptPassage, cut, from_evidence, from_passage, join, touch
-from rag.text import split_sentences, words
+from rag.prompt_passage import Evidence, Neighbour, PromptPassage, covers, fill, from_evidence
 from rag.types import Dropped, Hit
 
 PROMPT_VERSION = "grounded-2"  # stored with runs: figures of different versions are not compared
+CONTINUED_VERSION = "grounded-2-continued"
 NOT_IN_DOCUMENTS = "The documents do not contain an answer to this question."
 NOT_KNOWN = "I do not know the answer to this question."
 
@@ -34,6 +33,8 @@ _MAX_HISTORY_MESSAGES = 4
 _MAX_HISTORY_CHARS = 600  # of one message
 _HISTORY_SHARE = 0.25  # of the token budget
 _DEMONSTRATION_SHARE = 0.5  # of the token budget
+_LEAST_SHARED = 0.75  # of a follow-up's hits, to go on from the prompt before it: six of eight
+_NEW_SHARE = 0.4  # of that prompt's tokens is what a follow-up adds: a decoder that kept them reads half, or less
 
 CountTokens = Callable[[Sequence[Message]], int]  # of a whole prompt, chat template included
 
@@ -47,6 +48,16 @@ class Prompt:
     dropped: tuple[Dropped, ...]
     n_tokens: int
     version: str = PROMPT_VERSION
+    n_carried: int = 0  # passages at the beginning of `passages` that stand in the turns before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a decoder was shown for one question, for the question that follows it."""
+
+    messages: tuple[Message, ...]  # the whole prompt
+    passages: tuple[PromptPassage, ...]  # in marker order
+    retrieved: frozenset[int]  # ids of all hits, shown or not
 
 
 def build_prompt(
@@ -71,18 +82,54 @@ def build_prompt(
     Raises:
         InvalidInputError: the question alone exceeds the budget.
     """
-    layout = _Layout(question, history, token_budget, count_tokens, demonstrations)
-    seen: set[str] = set()
-    dropped: list[Dropped] = []
-    for hit in hits:
-        text = " ".join(hit.passage.text.split())
-        if text in seen:
-            dropped.append(Dropped(passage_id=hit.passage.passage_id, reason="duplicate"))
-        elif layout.add(from_passage(hit.passage, neighbour)):
-            seen.add(text)
-        else:
-            dropped.append(Dropped(passage_id=hit.passage.passage_id, reason="budget"))
-    return layout.prompt(tuple(dropped))
+    before = _before(question, history, token_budget, count_tokens, demonstrations)
+    asking = _Asking(before=before, question=question, count_tokens=count_tokens)
+    passages, dropped = fill(hits, lambda some: asking.count(some) <= token_budget, neighbour)
+    return asking.prompt(passages, dropped)
+
+
+def continue_prompt(
+    question: str,
+    hits: Sequence[Hit],
+    shown: Shown,
+    answer: str,
+    *,
+    token_budget: int,
+    count_tokens: CountTokens,
+    neighbour: Neighbour | None = None,
+) -> Prompt | None:
+    """The prompt of the turn before, its answer, and a new turn with what of `hits` it does not show yet.
+
+    All of the earlier prompt is its beginning, so that a decoder which keeps what it has read reads the new turn alone;
+    that turn is held to two fifths of what stands before it, and so to half the time to the first token. Passages keep
+    their markers, new ones count on. The price: what was shown stands farther from the question, and less that is new
+    is shown than in a prompt of its own.
+
+    None where the ordinary prompt is better or the only one: fewer than three quarters of `hits` were retrieved then
+    (the conversation went elsewhere), the best of them cannot be shown, or the whole exceeds `token_budget`.
+
+    Args:
+        question: The follow-up.
+        hits: What was retrieved for it, best first.
+        shown: The turn before. Its passages are still those of the documents.
+        answer: What was answered then, as it was sent.
+        token_budget: Most tokens of the whole prompt.
+        count_tokens: The decoder's count.
+        neighbour: See `build_prompt`.
+    """
+    n_shared = sum(hit.passage.passage_id in shown.retrieved for hit in hits)
+    if not hits or n_shared < _LEAST_SHARED * len(hits):
+        return None
+    before = (*shown.messages, _as_history(Message(role="assistant", content=answer)))
+    asking = _Asking(before=before, question=question, count_tokens=count_tokens, known=shown.passages)
+    most = min(token_budget, int((1 + _NEW_SHARE) * count_tokens(before)))
+    if asking.count(()) > most:
+        return None
+    new = [hit for hit in hits if not covers(shown.passages, hit.passage)]
+    passages, dropped = fill(new, lambda some: asking.count(some) <= most, neighbour, known=shown.passages)
+    if new and new[0] is hits[0] and dropped and dropped[0].passage_id == new[0].passage.passage_id:
+        return None
+    return asking.prompt(passages, dropped)
 
 
 def build_evidence_prompt(
@@ -99,15 +146,16 @@ def build_evidence_prompt(
     Raises:
         InvalidInputError: question and evidence together exceed the budget; nothing of them is left out silently.
     """
-    layout = _Layout(question, history, token_budget, count_tokens, demonstrations)
-    layout.passages = [from_evidence(item) for item in evidence if item.text.strip()]
-    n_tokens = layout.count()
+    before = _before(question, history, token_budget, count_tokens, demonstrations)
+    asking = _Asking(before=before, question=question, count_tokens=count_tokens)
+    passages = [from_evidence(item) for item in evidence if item.text.strip()]
+    n_tokens = asking.count(passages)
     if n_tokens > token_budget:
         raise InvalidInputError(
             f"question and evidence take {n_tokens} prompt tokens but prompt_tokens allows {token_budget}; "
             "shorten the evidence or raise prompt_tokens"
         )
-    return layout.prompt(())
+    return asking.prompt(passages, ())
 
 
 def build_closed_book_prompt(
@@ -131,13 +179,13 @@ def grounded_messages(
 
     The best passage stands last, next to the question: small decoders copy from what they have read last.
     """
-    parts = [_render(marker, passage) for marker, passage in enumerate(passages, start=1)][::-1]
+    return (Message(role="system", content=_GROUNDED), *history, _user_turn(question, passages, first_marker=1))
+
+
+def _user_turn(question: str, passages: Sequence[PromptPassage], *, first_marker: int) -> Message:
+    parts = [_render(marker, passage) for marker, passage in enumerate(passages, start=first_marker)][::-1]
     parts.append(f"Question: {one_line(question)}\n{_ASK}")
-    return (
-        Message(role="system", content=_GROUNDED),
-        *history,
-        Message(role="user", content="\n\n".join(parts)),
-    )
+    return Message(role="user", content="\n\n".join(parts))
 
 
 def _render(marker: int, passage: PromptPassage) -> str:
@@ -148,77 +196,53 @@ def _render(marker: int, passage: PromptPassage) -> str:
     return f"[{marker}] " + "\n  ".join(line for line in shown if line)
 
 
-class _Layout:
-    """A prompt in the making: passages are added in rank order for as long as they fit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """A prompt but for the passages of its last turn."""
 
-    def __init__(
-        self,
-        question: str,
-        history: Sequence[Message],
-        token_budget: int,
-        count_tokens: CountTokens,
-        demonstrations: Sequence[tuple[Message, Message]],
-    ) -> None:
-        room = token_budget - _checked(grounded_messages(question, ()), token_budget, count_tokens)
-        self._question = question
-        past = _bounded_history(history, room, token_budget, count_tokens)
-        room -= count_tokens(past) if past else 0
-        shown = _bounded_demonstrations(demonstrations, min(_DEMONSTRATION_SHARE * token_budget, room), count_tokens)
-        self._history = (*shown, *past)
-        self._token_budget, self._count_tokens = token_budget, count_tokens
-        self._full = False
-        self.passages: list[PromptPassage] = []
+    before: tuple[Message, ...]  # all turns before the question's
+    question: str
+    count_tokens: CountTokens
+    known: tuple[PromptPassage, ...] = ()  # shown in `before`, with the first markers
 
-    def count(self, passages: Sequence[PromptPassage] | None = None) -> int:
-        """Tokens of the whole prompt with `passages`, by default with those it has."""
-        shown = self.passages if passages is None else passages
-        return self._count_tokens(grounded_messages(self._question, shown, self._history))
+    def messages(self, passages: Sequence[PromptPassage]) -> tuple[Message, ...]:
+        """The whole prompt."""
+        return (*self.before, _user_turn(self.question, passages, first_marker=len(self.known) + 1))
 
-    def add(self, passage: PromptPassage) -> bool:
-        """Add `passage` or, once, what fits of it; False if it stays out."""
-        if self._full:
-            return False
-        if self._take(self._joined(passage)):
-            return True
-        shorter = self._shortened(passage)
-        if shorter is None or (self.passages and 2 * shorter.length < passage.length):
-            return False
-        self._full = self._take([*self.passages, shorter])
-        return self._full
+    def count(self, passages: Sequence[PromptPassage]) -> int:
+        """Tokens of the whole prompt."""
+        return self.count_tokens(self.messages(passages))
 
-    def prompt(self, dropped: tuple[Dropped, ...]) -> Prompt:
+    def prompt(self, passages: Sequence[PromptPassage], dropped: Sequence[Dropped]) -> Prompt:
         """The finished prompt."""
-        messages = grounded_messages(self._question, self.passages, self._history)
         return Prompt(
-            messages=messages, passages=tuple(self.passages), dropped=dropped, n_tokens=self._count_tokens(messages)
+            messages=self.messages(passages),
+            passages=(*self.known, *passages),
+            dropped=tuple(dropped),
+            n_tokens=self.count(passages),
+            version=CONTINUED_VERSION if self.known else PROMPT_VERSION,
+            n_carried=len(self.known),
         )
 
-    def _joined(self, passage: PromptPassage) -> list[PromptPassage]:
-        """The passages with `passage` at the end, or in the place of the first one that it touches."""
-        touching = [other for other in self.passages if touch(other, passage)]
-        if not touching:
-            return [*self.passages, passage]
-        joined = join([*touching, passage])
-        return [joined if other is touching[0] else other for other in self.passages if other not in touching[1:]]
 
-    def _take(self, passages: list[PromptPassage]) -> bool:
-        """Keep `passages` if they fit."""
-        fits = self.count(passages) <= self._token_budget
-        if fits:
-            self.passages = passages
-        return fits
+def _before(
+    question: str,
+    history: Sequence[Message],
+    token_budget: int,
+    count_tokens: CountTokens,
+    demonstrations: Sequence[tuple[Message, Message]],
+) -> tuple[Message, ...]:
+    """The instructions, demonstrations and history before a question: what of them is shown.
 
-    def _shortened(self, passage: PromptPassage) -> PromptPassage | None:
-        """The longest beginning of `passage` that fits: whole sentences, or whole words where no sentence fits."""
-        for split in (split_sentences, words):
-            ends = [run.start + part.end for run in passage.runs for part in split(run.text)]
-            n_fitting = bisect.bisect_left(ends, True, key=lambda end: not self._fits(cut(passage, end)))
-            if n_fitting:
-                return cut(passage, ends[n_fitting - 1])
-        return None
-
-    def _fits(self, passage: PromptPassage) -> bool:
-        return self.count([*self.passages, passage]) <= self._token_budget
+    Raises:
+        InvalidInputError: the question alone exceeds the budget.
+    """
+    system, asked = grounded_messages(question, ())
+    room = token_budget - _checked((system, asked), token_budget, count_tokens)
+    past = _bounded_history(history, room, token_budget, count_tokens)
+    room -= count_tokens(past) if past else 0
+    shown = _bounded_demonstrations(demonstrations, min(_DEMONSTRATION_SHARE * token_budget, room), count_tokens)
+    return (system, *shown, *past)
 
 
 def _checked(messages: Sequence[Message], token_budget: int, count_tokens: CountTokens) -> int:
@@ -246,7 +270,7 @@ def _bounded_history(
     """
     turns: list[Message] = []
     for message in reversed([turn for turn in history if turn.role != "system"][-_MAX_HISTORY_MESSAGES:]):
-        shown = Message(role=message.role, content=_history_text(message))
+        shown = _as_history(message)
         if count_tokens((shown, *turns)) > min(_HISTORY_SHARE * token_budget, room):
             break
         if turns and turns[0].role == shown.role:
@@ -268,9 +292,9 @@ def _bounded_demonstrations(
     return turns
 
 
-def _history_text(message: Message) -> str:
-    text = message.content
-    if message.role == "assistant":
-        text = drop_markers(text)
-    text = one_line(text)
-    return text if len(text) <= _MAX_HISTORY_CHARS else text[:_MAX_HISTORY_CHARS].rsplit(" ", 1)[0] + " …"
+def _as_history(message: Message) -> Message:
+    """A turn on one line, an answer without its markers, cut to 600 characters."""
+    text = one_line(drop_markers(message.content) if message.role == "assistant" else message.content)
+    if len(text) > _MAX_HISTORY_CHARS:
+        text = text[:_MAX_HISTORY_CHARS].rsplit(" ", 1)[0] + " …"
+    return Message(role=message.role, content=text)

@@ -1,11 +1,12 @@
-"""What of the documents stands in a prompt: pieces of stored passages, joined where they are neighbours."""
+"""What of the documents stands in a prompt: pieces of stored passages, joined where they are neighbours, as fit."""
 
+import bisect
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rag.text import split_sentences
-from rag.types import Passage, Span
+from rag.text import split_sentences, words
+from rag.types import Dropped, Hit, Passage, Span
 
 _MAX_NEIGHBOUR_CHARS = 400  # of the sentence before or after a passage
 
@@ -183,3 +184,98 @@ def touch(one: PromptPassage, other: PromptPassage) -> bool:
         return False
     first, second = sorted((one, other), key=lambda passage: passage.pieces[0].span.start)
     return second.pieces[0].span.start <= first.pieces[-1].span.end
+
+
+def covers(passages: Iterable[PromptPassage], passage: Passage) -> bool:
+    """Whether every character of a stored passage stands under the markers of `passages`."""
+    spans = sorted(
+        (piece.span.start, piece.span.end)
+        for one in passages
+        if (one.document_id, one.version) == (passage.document_id, passage.version)
+        for piece in one.pieces
+    )
+    at = passage.start
+    for start, end in spans:
+        if start <= at:
+            at = max(at, end)
+    return at >= passage.end
+
+
+def fill(
+    hits: Sequence[Hit],
+    fits: Callable[[Sequence[PromptPassage]], bool],
+    neighbour: Neighbour | None,
+    *,
+    known: Sequence[PromptPassage] = (),
+) -> tuple[tuple[PromptPassage, ...], tuple[Dropped, ...]]:
+    """The passages of `hits`, best first, that fit, and the hits that are left out.
+
+    Args:
+        hits: Best first.
+        fits: Whether a prompt with these passages keeps to its budget.
+        neighbour: See `rag.prompt.build_prompt`.
+        known: Passages that the prompt shows already; the same text is not shown twice.
+    """
+    filling = _Filling(fits)
+    seen = {" ".join(piece.text.split()) for passage in known for piece in passage.pieces}
+    dropped: list[Dropped] = []
+    for hit in hits:
+        text = " ".join(hit.passage.text.split())
+        if text in seen:
+            dropped.append(Dropped(passage_id=hit.passage.passage_id, reason="duplicate"))
+        elif filling.add(from_passage(hit.passage, neighbour)):
+            seen.add(text)
+        else:
+            dropped.append(Dropped(passage_id=hit.passage.passage_id, reason="budget"))
+    return tuple(filling.passages), tuple(dropped)
+
+
+class _Filling:
+    """Passages of a prompt in the making, added in rank order for as long as they fit.
+
+    Args:
+        fits: Whether a prompt with these passages keeps to its budget.
+    """
+
+    def __init__(self, fits: Callable[[Sequence[PromptPassage]], bool]) -> None:
+        self._fits = fits
+        self._full = False
+        self.passages: list[PromptPassage] = []
+
+    def add(self, passage: PromptPassage) -> bool:
+        """Add `passage` or, once, what fits of it; False if it stays out."""
+        if self._full:
+            return False
+        if self._take(self._joined(passage)):
+            return True
+        shorter = self._shortened(passage)
+        if shorter is None or (self.passages and 2 * shorter.length < passage.length):
+            return False
+        self._full = self._take([*self.passages, shorter])
+        return self._full
+
+    def _joined(self, passage: PromptPassage) -> list[PromptPassage]:
+        """The passages with `passage` at the end, or in the place of the first one that it touches."""
+        touching = [other for other in self.passages if touch(other, passage)]
+        if not touching:
+            return [*self.passages, passage]
+        joined = join([*touching, passage])
+        return [joined if other is touching[0] else other for other in self.passages if other not in touching[1:]]
+
+    def _take(self, passages: list[PromptPassage]) -> bool:
+        """Keep `passages` if they fit."""
+        fits = self._fits(passages)
+        if fits:
+            self.passages = passages
+        return fits
+
+    def _shortened(self, passage: PromptPassage) -> PromptPassage | None:
+        """The longest beginning of `passage` that fits: whole sentences, or whole words where no sentence fits."""
+        for split in (split_sentences, words):
+            ends = [run.start + part.end for run in passage.runs for part in split(run.text)]
+            n_fitting = bisect.bisect_left(
+                ends, True, key=lambda end: not self._fits([*self.passages, cut(passage, end)])
+            )
+            if n_fitting:
+                return cut(passage, ends[n_fitting - 1])
+        return None

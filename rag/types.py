@@ -205,6 +205,18 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a prompt shows under one marker from the turns before it."""
+
+    marker: int
+    passage_ids: tuple[int, ...]
+    document_id: str
+    document_name: str
+    document_version: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Support:
     """The verdict on one citation."""
 
@@ -307,3 +319,4 @@ class Answer:
     usage: Usage
     timings: Timings
     created_at: datetime.datetime
+    carried: tuple[Carried, ...] = ()  # nothing where the prompt does not go on from the turn before

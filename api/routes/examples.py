@@ -196,6 +196,7 @@ ANSWER: dict[str, Any] = {
     "confidence": 0.93,
     "retrieved": [_HIT],
     "dropped": [],
+    "carried": [],
     "model": {
         "name": "SmolLM2-135M-Instruct",
         "engine": "torch",

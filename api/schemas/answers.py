@@ -113,6 +113,18 @@ class DroppedOut(ResponseModel):
     reason: Literal["budget", "duplicate", "redacted"]
 
 
+class CarriedOut(ResponseModel):
+    """What the prompt shows under one marker from the turns before it."""
+
+    marker: int
+    passage_ids: list[int]
+    document_id: str
+    document_name: str | None
+    document_version: int
+    text: str | None
+    redacted: bool = False
+
+
 class ModelOut(ResponseModel):
     """Which model answered; null where none was needed."""
 
@@ -159,6 +171,7 @@ class AnswerOut(ResponseModel):
     confidence: float | None
     retrieved: list[HitOut]
     dropped: list[DroppedOut]
+    carried: list[CarriedOut]
     model: ModelOut | None
     usage: UsageOut
     timings: TimingsOut

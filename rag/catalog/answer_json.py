@@ -24,6 +24,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
         "confidence": answer.confidence,
         "retrieved": [hit_to_json(hit) for hit in answer.retrieved],
         "dropped": [dataclasses.asdict(dropped) for dropped in answer.dropped],
+        "carried": [dataclasses.asdict(one) | {"passage_ids": list(one.passage_ids)} for one in answer.carried],
         "model": None if model is None else dataclasses.asdict(model),
         "usage": dataclasses.asdict(answer.usage),
         "timings": dataclasses.asdict(answer.timings),

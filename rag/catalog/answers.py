@@ -46,6 +46,7 @@ class Answers:
         payload = answer_to_json(answer)
         cited = {(citation.document_id, citation.document_version) for citation in answer.citations}
         given = {(hit.passage.document_id, hit.passage.version) for hit in answer.retrieved}
+        given |= {(one.document_id, one.document_version) for one in answer.carried}
         with self._database.write() as session:
             sources = {}  # document_id → whether it is still there; evidence given with the question is neither
             for document_id in {document_id for document_id, _ in cited | given}:

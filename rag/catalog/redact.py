@@ -13,18 +13,20 @@ _WORD = re.compile(r"\w+")
 def redact(payload: Mapping[str, Any], document_id: str) -> dict[str, Any]:
     """A copy of an answer's JSON without the words of `document_id`.
 
-    Quotes, hit texts, headings and the document's name become null. A sentence that cites the document, or repeats
-    four words in a row of what was retrieved from it, makes the whole `text` null, since the offsets of other
-    citations must keep their meaning. Claims on such sentences lose their text; so do all sentences the strict
+    Quotes, texts of hits and of what was carried over, headings and the document's name become null. A sentence that
+    cites the document, or repeats four words in a row of those texts, makes the whole `text` null, since the offsets of
+    other citations must keep their meaning. Claims on such sentences lose their text; so do all sentences the strict
     policy removed, whose sources are not known any more, and all claims lose their reasons, which may quote anything
     that was read. Everything touched has `redacted: true`.
     """
     hits = [hit for hit in payload["retrieved"] if hit["document_id"] == document_id]
     citations = [citation for citation in payload["citations"] if citation["document_id"] == document_id]
-    if not hits and not citations:
+    carried = [one for one in payload.get("carried", ()) if one["document_id"] == document_id]
+    if not hits and not citations and not carried:
         return dict(payload)
-    runs = _runs([*(hit["text"] for hit in hits), *(citation["quote"] for citation in citations)])
+    runs = _runs([*(item["text"] for item in (*hits, *carried)), *(citation["quote"] for citation in citations)])
     passages = {item["passage_id"] for item in (*hits, *citations)} - {None}
+    passages.update(*(one["passage_ids"] for one in carried))
     spans = [(citation["answer_span"]["start"], citation["answer_span"]["end"]) for citation in citations]
 
     def tells(claim: Mapping[str, Any]) -> bool:
@@ -39,6 +41,10 @@ def redact(payload: Mapping[str, Any], document_id: str) -> dict[str, Any]:
     redacted["retrieved"] = [
         _without(hit, "text", "heading", "document_name") if hit["document_id"] == document_id else hit
         for hit in payload["retrieved"]
+    ]
+    redacted["carried"] = [
+        _without(one, "text", "document_name") if one["document_id"] == document_id else one
+        for one in payload.get("carried", ())
     ]
     redacted["citations"] = [
         _without(citation, "quote", "document_name") if citation["document_id"] == document_id else citation
