@@ -123,6 +123,7 @@ class Question:
                 retriever=self._retriever,
                 decoder=self._decoder,
                 judge=self._judge,
+                reranker=parts.reranking.usual(),
                 settings=parts.answer_settings,
                 neighbour=parts.catalog.passages.neighbour,
                 locate=PageLocator(parts.catalog.documents),

@@ -277,6 +277,7 @@ def _bench(parts: "Parts", search: Retriever, judge: Judge | None, decoders: _De
         retriever=retriever,
         decoder=decoders,
         judge=judge,
+        reranker=parts.reranking.named,
         now=parts.now,
         settings=parts.answer_settings,
         neighbour=parts.catalog.passages.neighbour,
@@ -291,6 +292,7 @@ def _index_identity(parts: "Parts") -> dict[str, Any]:
     snapshot = parts.catalog.changes.snapshot(SNAPSHOT_KIND)
     return {
         "embedder": parts.catalog.passages.embedder(),
+        "reranker": parts.reranking.usual_name,
         "last_change": parts.catalog.changes.last_seq(),
         "snapshot_sha256": None if snapshot is None else snapshot.sha256,
         "snapshot_change": None if snapshot is None else snapshot.seq,

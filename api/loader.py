@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from api.loading import Pending
 from api.parts import Parts, Search
+from api.reranking import Reranking
 from api.settings import Settings
 from ingest.pipeline import Ingestor
 from llm.adapters import Adapter, read_adapter, shipped_adapter
@@ -26,6 +27,8 @@ from rag.index.faiss import FaissIndex
 from rag.index.lexical import LexicalIndex
 from rag.index.sync import Indexes
 from rag.passage_text import embedding_text
+from rag.rerank import shipped as shipped_reranker
+from rag.rerank.reorder import Reranker
 from rag.retrieve import Retriever, Weights
 from rag.token_counter import WordCounter, load_token_counter, read_json
 from rag.verify.cached_judge import CachedJudge
@@ -36,7 +39,7 @@ T = TypeVar("T")
 _HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
 _HASHING_DIMENSION = 64
 _SCRIPTED = "scripted"
-_VERIFIER_BASE = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier was trained from
+_TRAINED_FROM = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier and reranker were trained from
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
 _REMOTE_PARALLEL = 64  # requests to a remote decoder at once; it batches them
@@ -97,6 +100,8 @@ class Loader:
             parts.judge.leave_out("this service was started without a verifier; see the setting verifier")
         self._load_search(parts)
         if self._with_decoder:
+            if parts.search.missing is None:
+                parts.reranking.usual()  # now, so that the first question need not wait for it
             _make(parts, parts.decoder, lambda: self._load_decoder(self._settings.decoder))
         if self._with_judge:
             _make(parts, parts.judge, self._load_judge)
@@ -132,6 +137,12 @@ class Loader:
                 parts.search.make(lambda: self._open_search(parts))
         parts.wake()
         return n_embedded
+
+    def reranking(self) -> Reranking:
+        """The shipped reranker, not loaded yet; the embedder without weights goes with the order of the search."""
+        name = shipped_reranker.read_parameters().name if shipped_reranker.is_shipped() else None
+        has_weights = _HASHING.fullmatch(self._settings.embedder) is None
+        return Reranking(name, is_usual=self._settings.reranker == "auto" and has_weights, load=self._load_reranker)
 
     def decoder_named(self, name: str) -> Decoder:
         """A decoder other than that of the settings, loaded now and kept by the caller alone.
@@ -263,7 +274,12 @@ class Loader:
             return CachedJudge(OverlapJudge())
         from rag.verify.judge import load_judge
 
-        return CachedJudge(load_judge(self._models.resolve(_VERIFIER_BASE).folder, self._probe()))
+        return CachedJudge(load_judge(self._models.resolve(_TRAINED_FROM).folder, self._probe()))
+
+    def _load_reranker(self) -> Reranker:
+        from rag.rerank.fused import load_reranker
+
+        return load_reranker(self._models.resolve(_TRAINED_FROM).folder, self._probe())
 
     def _probe(self) -> Device:
         if self._device is None:

@@ -19,12 +19,14 @@ from api.loading import Pending
 from api.metrics import Metrics
 from api.page_images import PageImages
 from api.report_cache import ReportCache
+from api.reranking import Reranking
 from api.settings import Settings
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
 from ingest.sandbox import Sandbox
 from llm.types import Decoder
 from rag.answer_types import AnswerSettings
+from rag.answer_types import Search as AnySearch
 from rag.catalog.catalog import Catalog
 from rag.catalog.check import check_catalog
 from rag.catalog.deletion import Deleted
@@ -32,6 +34,7 @@ from rag.catalog.folder import DataFolder
 from rag.confidence import ConfidenceModel
 from rag.embed import Embedder, TokenCounter
 from rag.index.sync import Indexes
+from rag.rerank.reorder import RerankedSearch
 from rag.retrieve import Retriever
 from rag.verify.cached_judge import CachedJudge
 
@@ -80,6 +83,7 @@ class Parts:
     search: Pending[Search]
     decoder: Pending[Decoder]
     judge: Pending[CachedJudge]
+    reranking: Reranking
     comparing: Comparing
     reports: ReportCache
     load: Callable[["Parts"], None]  # fills the five above; called once, by `begin`
@@ -106,6 +110,15 @@ class Parts:
         """
         self.begin()
         return self.search.get().retriever
+
+    def question_search(self) -> AnySearch:
+        """The search for what a person asks: the retriever, its first hits reordered where there is a reranker.
+
+        Raises:
+            NotReadyError: it is not there yet.
+        """
+        retriever, reranker = self.retriever(), self.reranking.usual()
+        return retriever if reranker is None else RerankedSearch(retriever, reranker)
 
     def wake(self) -> None:
         """Tell the worker that the queue of jobs has changed."""

@@ -132,6 +132,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
         search=Pending("the search"),
         decoder=Pending("the decoder"),
         judge=Pending("the verifier"),
+        reranking=loader.reranking(),
         comparing=Comparing(loader.decoder_named, loader.decoder_sha256, build_summary),
         reports=ReportCache(folder.cache_path / "reports"),
         load=loader.load,

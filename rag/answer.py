@@ -32,6 +32,7 @@ from rag.gate import apply_policy, gate
 from rag.generate import Written, carried_by, prompt_for, shown_by, write_draft
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.prompt_passage import Neighbour
+from rag.rerank.reorder import RerankedSearch, Reranker
 from rag.types import Answer, Claim, Hit, Timings, Trace, Usage
 from rag.verify.types import Judge
 
@@ -47,6 +48,7 @@ class Pipeline:
     retriever: Search
     decoder: Decoder
     judge: Judge | None = None  # None: nothing is verified
+    reranker: Reranker | None = None  # of the hits for the question; None: they stay as the retriever has them
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     neighbour: Neighbour | None = None  # gives cut-off passages their context (see `build_prompt`)
     locate: Locate | None = None  # gives citations pages and boxes; without it they have the pages of the passage
@@ -92,7 +94,7 @@ def stream_answer(
     cancel, decoder = cancel or Cancel(), pipeline.decoder
     started = time.perf_counter()
     answer = _abstaining(request, answer_id, now)  # until something supports an answer
-    found = _retrieve(request, pipeline.retriever)
+    found = _retrieve(request, pipeline)
     answer = _timed(dataclasses.replace(answer, retrieved=found.hits), retrieve_seconds=found.seconds)
     trace, shown = None, None
     yield found
@@ -155,11 +157,14 @@ def _abstaining(request: AskRequest, answer_id: str, now: datetime.datetime) -> 
     )
 
 
-def _retrieve(request: AskRequest, retriever: Search) -> Retrieved:
+def _retrieve(request: AskRequest, pipeline: Pipeline) -> Retrieved:
     """The hits for the question; none where nothing is to be searched."""
     if request.mode == "closed_book" or request.evidence is not None:
         return Retrieved(hits=(), seconds=None)
-    found = retriever.search(
+    search = pipeline.retriever
+    if pipeline.reranker is not None:
+        search = RerankedSearch(search, pipeline.reranker)
+    found = search.search(
         search_query(request.question, request.history),
         k=request.k,
         collection=request.collection,

@@ -78,7 +78,7 @@ class Retriever:
             InvalidFilterError: the filter does not parse.
         """
         started = time.perf_counter()
-        _check(query, k)
+        check_search(query, k)
         allowed = None
         if metadata_filter:
             allowed = self._passages_where(parse_filter(metadata_filter), collection)
@@ -156,7 +156,12 @@ class Retriever:
         return self._catalog.passages.ids_of_documents(chosen) if chosen else np.zeros(0, dtype=np.int64)
 
 
-def _check(query: str, k: int) -> None:
+def check_search(query: str, k: int) -> None:
+    """Refuse what cannot be searched for.
+
+    Raises:
+        InvalidInputError: the query is empty or too long, or k is out of range.
+    """
     if not query.strip():
         raise InvalidInputError("the query is empty; ask something")
     if len(query) > MAX_QUERY_CHARS:

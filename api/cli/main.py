@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "compare": ("api.cli.compare", "compare", "Compare systems on the same questions and write one report."),
     "report": ("api.cli.report", "report", "Write the report of a stored run again."),
     "models": ("api.cli.models", "models", "Get, list and convert models."),
-    "train": ("api.cli.train", "train", "Train tokenizers, decoders and the verifier on this machine."),
+    "train": ("api.cli.train", "train", "Train tokenizers, decoders, the verifier and the reranker on this machine."),
     "keys": ("api.cli.keys", "keys", "Make, list and revoke API keys."),
     "reindex": ("api.cli.upkeep", "reindex", "Rebuild every index from the catalog."),
     "doctor": ("api.cli.upkeep", "doctor", "Tell what this machine can do; --check proves the store consistent."),

@@ -8,6 +8,7 @@ import click
 
 from api.cli import options
 from api.cli.models import progress
+from api.cli.train_reranker import reranker
 from api.cli.train_scratch import corpus, pretrain, tokenizer
 from api.cli.train_tuning import dpo, sft
 
@@ -77,5 +78,5 @@ def verifier(
     click.echo(json.dumps(made.measured))
 
 
-for command in (corpus, tokenizer, pretrain, sft, dpo):
+for command in (corpus, tokenizer, pretrain, sft, dpo, reranker):
     train.add_command(command)

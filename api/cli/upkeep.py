@@ -69,6 +69,8 @@ def _machine() -> dict[str, Any]:
         "engine": "torch",
         "embedder": settings.embedder,
         "decoder": settings.decoder,
+        "verifier": settings.verifier,
+        "reranker": settings.reranker,
         "memory_bandwidth_gb_per_second": round(speeds.bandwidth_gb_s, 1),
         **{f"matrix_rate_{d}_tflop_per_second": round(rate, 3) for d, rate in speeds.matrix_tflop_s.items()},
         "parser_cage": ", ".join(sorted(name for name, holds in layers.items() if holds)),

@@ -59,7 +59,12 @@ def start_comparison(parts: PartsDep, wanted: ComparisonIn) -> JSONResponse:
     again with another answer in their evidence.
     """
     settings = parts.settings
-    plan = wanted.plan(k=settings.k, prompt_tokens=settings.prompt_tokens, max_new_tokens=settings.max_new_tokens)
+    plan = wanted.plan(
+        k=settings.k,
+        prompt_tokens=settings.prompt_tokens,
+        max_new_tokens=settings.max_new_tokens,
+        rerankers=parts.reranking.names,
+    )
     stored = parts.catalog.comparisons.create(
         plan.name, plan.collection, plan_json(plan), len(plan.cases) * len(plan.systems), parts.now()
     )

@@ -28,7 +28,7 @@ def search(parts: PartsDep, wanted: SearchIn) -> JSONResponse:
     """The `k` passages that fit the query best, by meaning and by words. An unknown collection has no hits."""
     began = time.perf_counter()
     k = wanted.k if "k" in wanted.model_fields_set else parts.settings.k
-    found = parts.retriever().search(
+    found = parts.question_search().search(
         wanted.query, k=k, collection=wanted.collection, metadata_filter=wanted.filter or None
     )
     timings = {"retrieve_seconds": found.seconds, "total_seconds": time.perf_counter() - began}

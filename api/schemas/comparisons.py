@@ -1,5 +1,6 @@
 """Comparisons as requests and answers have them."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -87,8 +88,8 @@ class ComparisonIn(RequestModel):
     trace: bool = True
     obedience: Annotated[int, Whole(0, MAX_SWAPS)] = 0
 
-    def plan(self, *, k: int, prompt_tokens: int, max_new_tokens: int) -> Plan:
-        """What is to be run; the arguments hold where a system names none.
+    def plan(self, *, k: int, prompt_tokens: int, max_new_tokens: int, rerankers: Collection[str]) -> Plan:
+        """What is to be run; the first three arguments hold where a system names none, `rerankers` may be named.
 
         Claims are judged where `judged` says so or, where it says nothing, if a system answers here or a collection
         was named.
@@ -131,7 +132,8 @@ class ComparisonIn(RequestModel):
                 judged=judged,
                 trace=self.trace,
                 n_swaps=self.obedience,
-            )
+            ),
+            rerankers,
         )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -42,12 +42,12 @@ class Plan:
 _PLAN = TypeAdapter(Plan)
 
 
-def check_plan(plan: Plan) -> Plan:
-    """`plan`, if it can be run.
+def check_plan(plan: Plan, rerankers: Collection[str] = ()) -> Plan:
+    """`plan`, if it can be run with rerankers of these names.
 
     Raises:
         InvalidInputError: no case or system, an id or name twice, an answer to no case, a system without answers, a
-            reranker; says what to do.
+            reranker that is not there; says what to do.
     """
     if not plan.cases or not plan.systems:
         raise InvalidInputError(f"there are no {'systems' if plan.cases else 'cases'}; give at least one")
@@ -55,8 +55,11 @@ def check_plan(plan: Plan) -> Plan:
     _once("system name", (system.name for system in plan.systems))
     known = {case.case_id for case in plan.cases}
     for system in plan.systems:
-        if system.rerank is not None:
-            raise InvalidInputError(f"system {system.name}: there is no reranker named {system.rerank!r}; leave it out")
+        if system.rerank is not None and system.rerank not in rerankers:
+            choice = f" or name one of: {', '.join(rerankers)}" if rerankers else ""
+            raise InvalidInputError(
+                f"system {system.name}: there is no reranker named {system.rerank!r}; leave it out{choice}"
+            )
         if system.answers is None:
             continue
         if not system.answers:

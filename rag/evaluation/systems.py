@@ -20,6 +20,7 @@ from rag.confidence import ConfidenceModel
 from rag.errors import InvalidInputError
 from rag.evaluation.types import Case, RetrieverName, System, SystemMode
 from rag.prompt_passage import Evidence, Neighbour
+from rag.rerank.reorder import Reranker
 from rag.types import Answer
 from rag.verify.types import Judge
 
@@ -92,6 +93,7 @@ class Bench:
     decoder: Callable[[str | None], Decoder]  # by model name; None is the service's own
     now: Callable[[], datetime.datetime]
     judge: Judge | None = None
+    reranker: Callable[[str | None], Reranker | None] = lambda name: None  # by name; None is the service's own
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     neighbour: Neighbour | None = None
     locate: Locate | None = None
@@ -104,11 +106,18 @@ class Bench:
             retriever=self.retriever(system.retriever),
             decoder=self.decoder(system.model),
             judge=self.judge,
+            reranker=self._reranker(system),
             settings=self.settings,
             neighbour=self.neighbour,
             locate=self.locate,
         )
         return pipeline if self.confidence is None else dataclasses.replace(pipeline, confidence=self.confidence)
+
+    def _reranker(self, system: System) -> Reranker | None:
+        """What reorders the hits of `system`: where it names none and one source alone is searched, nothing does."""
+        if system.rerank is None and system.retriever != "hybrid":
+            return None
+        return self.reranker(system.rerank)
 
 
 def answer_case(

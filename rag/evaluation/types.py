@@ -71,7 +71,7 @@ class System:
     model: str | None = None  # None: the service's own
     k: int = 8
     retriever: RetrieverName = "hybrid"
-    rerank: str | None = None  # name of a reranker
+    rerank: str | None = None  # name of a reranker, or "none"; None: the service's own, if `retriever` is hybrid
     sampling: SamplingParams = field(default_factory=SamplingParams)
     policy: Policy = "flag"
     prompt_tokens: int = 1000

@@ -1,0 +1,1 @@
+"""Which of the first passages of a search answers the question best."""

@@ -1,0 +1,81 @@
+"""The shipped reranker: a cross-encoder reads passage and question, and a logistic function adds what the search knows.
+
+Nothing in a passage is ever obeyed: it is only compared.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from llm.types import Device
+from rag.cross_encoder import CrossEncoder, PairModel, load_cross_encoder
+from rag.errors import NotReadyError
+from rag.passage_text import embedding_text
+from rag.rerank.shipped import SHIPPED_FOLDER, WEIGHTS_FILE, Parameters, read_parameters
+from rag.rerank.signals import signals
+from rag.types import FloatArray, Hit
+from rag.weight_changes import read_changed, sha256_of_base
+
+_DIGITS = 6  # of a probability
+
+
+class FusedReranker:
+    """`rag.rerank.reorder.Reranker`. Deterministic, and thread-safe where the model is."""
+
+    def __init__(self, model: PairModel, parameters: Parameters) -> None:
+        self._model = model
+        self._parameters = parameters
+
+    @property
+    def name(self) -> str:
+        """Of the trained weights."""
+        return self._parameters.name
+
+    @property
+    def depth(self) -> int:
+        """How many hits are read."""
+        return self._parameters.depth
+
+    def score(self, query: str, hits: Sequence[Hit]) -> tuple[float, ...]:
+        """See Reranker."""
+        if not hits:
+            return ()
+        values = signals(query, hits, read_hits(self._model, query, hits))
+        probabilities = np.exp(-np.logaddexp(0.0, -self._parameters.log_odds(values)))
+        return tuple(round(float(one), _DIGITS) for one in probabilities)
+
+
+def read_hits(model: PairModel, query: str, hits: Sequence[Hit]) -> FloatArray:
+    """float32[n]: what the model makes of each passage, read with its heading and cut where it is too long."""
+    return model.logits([(embedding_text(hit.passage), query) for hit in hits])[:, 0]
+
+
+def load_reranker(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER) -> FusedReranker:
+    """The shipped reranker (or the one in `folder`) on its base encoder all-MiniLM-L6-v2; imports torch.
+
+    Args:
+        base_folder: where the base encoder lies, as `llm.sources` resolved it.
+        device: where to run, as `llm.device` probed it.
+        folder: the weights with their parameters.
+
+    Raises:
+        NotReadyError: a file is missing, or the base is not the one that the reranker was trained from.
+    """
+    parameters = read_parameters(folder)
+    if sha256_of_base(base_folder) != parameters.base_sha256:
+        raise NotReadyError(
+            f"{base_folder} does not hold the encoder that the reranker was trained from; "
+            "run citebound models pull all-MiniLM-L6-v2"
+        )
+    return FusedReranker(load_pair_model(base_folder, folder, device), parameters)
+
+
+def load_pair_model(base_folder: Path, folder: Path, device: Device) -> CrossEncoder:
+    """What reads passage and question; imports torch.
+
+    Raises:
+        NotReadyError: a file is missing or does not fit.
+    """
+    weights = read_changed(base_folder, folder / WEIGHTS_FILE)
+    return load_cross_encoder(base_folder, weights, device, n_outcomes=1, autocast=False)
