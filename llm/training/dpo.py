@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
 from llm.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from llm.training.cores import backward_on_cores
 from llm.training.forward import target_logits
 from llm.training.loop import Report, Steps, run_steps
 from llm.training.lora import with_adapter
@@ -154,18 +155,22 @@ def train_dpo(
     def backward(step: int) -> dict[str, float]:
         n_pairs = sum(sequences[place].n_pairs for place in batches[step])
         own = workers.share(batches[step])
-        figures = {"loss": 0.0, "accuracy": 0.0, "margin": 0.0, "tokens": 0, "targets": 0, "pairs": 0}
-        for place in own:
+        margins: dict[int, Any] = {}
+
+        def loss_of(place: int) -> "torch.Tensor":
             outcome = pair_losses(model, sequences[place], references[place], config=config, device=device)
-            loss = outcome.losses.sum() / n_pairs
-            loss.backward()
-            figures["loss"] += float(loss.detach())
-            figures["accuracy"] += float((outcome.margins > 0).sum()) / n_pairs
-            figures["margin"] += float(outcome.margins.sum()) / n_pairs
-            figures["tokens"] += len(sequences[place].packed.token_ids)
-            figures["targets"] += len(sequences[place].packed.targets)
-            figures["pairs"] += sequences[place].n_pairs
-        return figures
+            margins[place] = outcome.margins
+            return outcome.losses.sum() / n_pairs
+
+        losses = add_gradients(own, loss_of)
+        return {
+            "loss": sum(losses),
+            "accuracy": sum(float((margins[place] > 0).sum()) for place in own) / n_pairs,
+            "margin": sum(float(margins[place].sum()) for place in own) / n_pairs,
+            "tokens": sum(len(sequences[place].packed.token_ids) for place in own),
+            "targets": sum(len(sequences[place].packed.targets) for place in own),
+            "pairs": sum(sequences[place].n_pairs for place in own),
+        }
 
     def evaluate() -> dict[str, float]:
         outcomes = [
@@ -178,16 +183,17 @@ def train_dpo(
             "held_out_accuracy": sum(float((outcome.margins > 0).sum()) for outcome in outcomes) / n_pairs,
         }
 
-    run_steps(
-        model,
-        Steps(n_steps=len(batches), backward=backward, evaluate=evaluate if measured else None),
-        folder=out / "checkpoint",
-        config=config,
-        identity=identity,
-        device=device,
-        report=report,
-        workers=workers,
-    )
+    with backward_on_cores(model.parameters(), device) as add_gradients:
+        run_steps(
+            model,
+            Steps(n_steps=len(batches), backward=backward, evaluate=evaluate if measured else None),
+            folder=out / "checkpoint",
+            config=config,
+            identity=identity,
+            device=device,
+            report=report,
+            workers=workers,
+        )
     return model
 
 

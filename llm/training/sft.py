@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
+from llm.training.cores import backward_on_cores
 from llm.training.forward import target_logits
 from llm.training.loop import Report, Steps, run_steps
 from llm.training.lora import with_adapter
@@ -104,33 +105,30 @@ def train_sft(
         batch = [sequences[place] for place in batches[step]]
         n_targets = sum(len(sequence.targets) for sequence in batch)
         own = workers.share(batch)
-        total = 0.0
-        for sequence in own:
-            loss = sequence_loss(model, sequence, device) / n_targets
-            loss.backward()
-            total += float(loss.detach())
+        losses = add_gradients(own, lambda sequence: sequence_loss(model, sequence, device) / n_targets)
         return {
-            "loss": total,
+            "loss": sum(losses),
             "tokens": sum(len(sequence.token_ids) for sequence in own),
             "tokens_alone": sum(sequence.n_alone for sequence in own),
             "targets": sum(len(sequence.targets) for sequence in own),
             "examples": sum(sequence.n_examples for sequence in own),
         }
 
-    run_steps(
-        model,
-        Steps(
-            n_steps=len(batches),
-            backward=backward,
-            evaluate=(lambda: {"held_out_loss": held_out_loss(model, measured, device)}) if measured else None,
-        ),
-        folder=out / "checkpoint",
-        config=config,
-        identity={"config": asdict(config), "data": _digest(sequences)},
-        device=device,
-        report=report,
-        workers=workers,
-    )
+    with backward_on_cores(model.parameters(), device) as add_gradients:
+        run_steps(
+            model,
+            Steps(
+                n_steps=len(batches),
+                backward=backward,
+                evaluate=(lambda: {"held_out_loss": held_out_loss(model, measured, device)}) if measured else None,
+            ),
+            folder=out / "checkpoint",
+            config=config,
+            identity={"config": asdict(config), "data": _digest(sequences)},
+            device=device,
+            report=report,
+            workers=workers,
+        )
     return model
 
 
