@@ -1,46 +1,65 @@
-"""Which tokens may follow so that every bracket becomes a citation marker that exists: [1] to [n].
+"""Which tokens may follow so that every citation marker exists: [1] to [n], none in the middle of a word.
 
-A bracket that is opened holds one number from 1 to n and is closed; brackets of other scripts are not opened; and no
-letter or digit follows a marker directly where one stands before it, so that no marker splits a word. The rule is
-about characters, so that it holds however a tokenizer cuts them.
+A bracket that begins with a number holds one from 1 to n and is closed after it. Brackets that hold something else
+(`dict[str]`, `[sic]`) are text like any other, but a number may not follow what still could introduce one in a marker
+(`[passage 3]`, `【3】`). No letter or digit follows a marker directly where one stands before it. The rule is about
+characters, so that it holds however a tokenizer cuts them.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _OPEN = "["
 _CLOSE = "]"
-_OTHER_OPEN = "［【〔⟦"
-_BRACKETS = frozenset(_OPEN + _OTHER_OPEN)
+_BRACKETS = frozenset("[［【〔⟦")
+_DIGITS = "0123456789"
+# What may stand between a bracket and the number of a marker, as readers of markers take it: blanks, one word, a sign.
+_INTRODUCTION = re.compile(r".\s{0,3}[^\W\d_]{0,12}\s{0,3}[:#]?\s{0,3}\^?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
     """What of the text so far decides what may follow."""
 
-    number: str | None = None  # the digits since a bracket was opened; None outside of brackets
+    bracket: str = ""  # the end of the text from a bracket on, while it may become a marker
     closed: bool = False  # the text ends with a marker
     word: bool = False  # the last character outside of markers is a letter or digit
+
+    @property
+    def in_number(self) -> bool:
+        """Whether the text ends inside a marker."""
+        return self.bracket[-1:] in _DIGITS and bool(self.bracket)
 
 
 def advance(state: RuleState, text: str, n_markers: int) -> RuleState | None:
     """The state after `text`; None where it breaks the rule."""
-    number, closed, word = state.number, state.closed, state.word
+    bracket, closed, word = state.bracket, state.closed, state.word
     for c in text:
-        if number is not None:
-            if c == _CLOSE and number:
-                number, closed = None, True
-            elif c in "0123456789" and _begins_a_marker(number + c, n_markers):
-                number += c
+        if bracket and bracket[-1] in _DIGITS:
+            if c == _CLOSE:
+                bracket, closed = "", True
+            elif c in _DIGITS and _begins_a_marker(bracket[1:] + c, n_markers):
+                bracket += c
             else:
                 return None
-        elif c == _OPEN and n_markers:
-            number = ""
-        elif c in _BRACKETS or (closed and word and _is_wordy(c)):
+        elif bracket and c.isdecimal():
+            if bracket != _OPEN or c not in _DIGITS or not _begins_a_marker(c, n_markers):
+                return None
+            bracket += c
+        elif c in _BRACKETS:
+            bracket = c
+        elif closed and word and not bracket and _is_wordy(c):
             return None
         else:
+            bracket = bracket + c if bracket and _INTRODUCTION.fullmatch(bracket + c) else ""
             closed, word = False, _is_wordy(c)
-    return RuleState(number, closed, word)
+    return RuleState(bracket, closed, word)
+
+
+def may_follow(state: RuleState, text: str, n_markers: int) -> bool:
+    """Whether a token that adds `text` obeys the rule; one that adds nothing (the end) leaves no marker open."""
+    return bool(text or not state.in_number) and advance(state, text, n_markers) is not None
 
 
 def _is_wordy(c: str) -> bool:
@@ -64,9 +83,9 @@ class CitationRule:
     def __init__(self, texts: Sequence[str], end_ids: Sequence[int]) -> None:
         self._texts = tuple(texts)
         self._ends = frozenset(end_ids)
-        self._bracketed = tuple(i for i, text in enumerate(texts) if not _BRACKETS.isdisjoint(text))
-        wordy = (i for i, text in enumerate(texts) if text and _is_wordy(text[0]))
-        self._bracketed_or_wordy = tuple(sorted({*self._bracketed, *wordy}))
+        self._bracketed = frozenset(i for i, text in enumerate(texts) if not _BRACKETS.isdisjoint(text))
+        self._numbered = frozenset(i for i, text in enumerate(texts) if any(c.isdecimal() for c in text))
+        self._wordy = frozenset(i for i, text in enumerate(texts) if text and _is_wordy(text[0]))
 
     @property
     def n_tokens(self) -> int:
@@ -79,12 +98,9 @@ class CitationRule:
 
     def forbidden(self, state: RuleState, n_markers: int) -> Iterator[int]:
         """The ids that may not follow; none where that would be all of them."""
-        if state.number is not None:
-            broken = [i for i in range(len(self._texts)) if not self._goes_on(i, state, n_markers)]
-            return iter(broken if len(broken) < len(self._texts) else ())
-        among = self._bracketed_or_wordy if state.closed and state.word else self._bracketed
-        return (i for i in among if advance(state, self.text(i), n_markers) is None)
-
-    def _goes_on(self, token_id: int, state: RuleState, n_markers: int) -> bool:
-        text = self.text(token_id)
-        return bool(text) and advance(state, text, n_markers) is not None
+        among: Iterable[int] = range(len(self._texts))
+        if not state.in_number:
+            numbered = self._numbered if state.bracket else frozenset()
+            among = self._bracketed | numbered | (self._wordy if state.closed and state.word else frozenset())
+        broken = sorted(i for i in among if not may_follow(state, self.text(i), n_markers))
+        return iter(broken if len(broken) < len(self._texts) else ())

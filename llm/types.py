@@ -104,7 +104,7 @@ class Request:
     messages: tuple[Message, ...]
     sampling: SamplingParams = SamplingParams()
     reluctance: Reluctance | None = None
-    n_markers: int | None = None  # brackets become the citation markers [1] to [n] and nothing else; None = no rule
+    n_markers: int | None = None  # citation markers are [1] to [n] and no other (`llm.citation_rule`); None = no rule
     cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
 
 

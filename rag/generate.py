@@ -123,7 +123,7 @@ def write_draft(
 ) -> Generator[Drafted, None, Written]:
     """Yield the draft as it grows, if it is to be shown, and return it tidied (see `rag.draft.tidy`).
 
-    A marker is never yielded in two halves. With `reluctance` the decoder abstains only where it is sure.
+    Where the engine can, only markers of passages in the prompt are written. A marker is never yielded in two halves. With `reluctance` the decoder abstains only where it is sure.
 
     Raises:
         CancelledError: `cancel` was set.
@@ -133,7 +133,14 @@ def write_draft(
     first_token_seconds: float | None = None
     text, n_shown, cut_short = "", 0, False
     tokens: list[Token] = []
-    asked = Request(messages=prompt.messages, sampling=sampling, reluctance=reluctance, cancel=cancel)
+    ruled = prompt.passages and decoder.capabilities.citation_rule and sampling.num_beams == 1
+    asked = Request(
+        messages=prompt.messages,
+        sampling=sampling,
+        reluctance=reluctance,
+        n_markers=len(prompt.passages) if ruled else None,
+        cancel=cancel,
+    )
     stream = decoder.stream(asked)
     try:
         for event in stream:

@@ -13,7 +13,6 @@ import torch
 from llm.engines.local import LocalDecoder
 from llm.engines.paged_steps import PagedModel, PagedSteps
 from llm.engines.row import Row, RowMaker
-from llm.engines.torch_citations import LazyMasks
 from llm.engines.torch_teacher import Teacher
 from llm.engines.vocabulary import Vocabulary
 from llm.errors import PromptTooLongError
@@ -64,8 +63,7 @@ class PagedDecoder(LocalDecoder):
         self._rows = RowMaker(
             prompts=vocabulary.prompts,
             decode=vocabulary.decode,
-            masks=LazyMasks(vocabulary.decode, vocabulary.prompts.encode_text("x"), sorted(end_ids)),
-            n_tokens=vocabulary.n_tokens,
+            masks=vocabulary.citation_masks(sorted(end_ids)),
             end_ids=end_ids,
             counts_prompt=True,
             check_length=self._check_length,

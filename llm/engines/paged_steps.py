@@ -282,7 +282,7 @@ def _next_tokens(run: Run, alone: bool) -> _Plan:
 def _choose(row: Row, logits: Logits) -> tuple[int, float]:
     """The next token and its probability under the model's own softmax."""
     best = int(logits.argmax())
-    chosen = best if row.is_plain else row.choose(torch.from_numpy(logits))
+    chosen = best if row.takes(best) else row.choose(torch.from_numpy(logits))
     relative = np.exp(logits - logits[best])
     return chosen, float(relative[chosen] / relative.sum())
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llm.engines.torch_citations import LazyMasks, MarkerGuard
+from llm.engines.torch_citations import CitationMasks, MarkerGuard
 from llm.errors import UnsupportedError
 from llm.prompt_encoding import PromptEncoder
 from llm.sampling import choose, make_generator, without_unsure
@@ -34,25 +34,39 @@ class Row:
     first_token_seconds: float | None = None
     opening_probability: float | None = None  # of the token `opening_id`, once the first token was chosen
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the next token is the most probable one, whatever came before."""
-        sampling = self.request.sampling
-        reluctant = self.opening_id is not None and not self.new_ids
-        return not reluctant and self.guard is None and sampling.temperature == 0 and sampling.repetition_penalty == 1.0
+    def takes(self, best: int) -> bool:
+        """Whether the most probable token is the next one, whatever the other logits are; then it is chosen."""
+        if self._is_reluctant or not self._is_greedy or not (self.guard is None or self.guard.allows(best)):
+            return False
+        if self.guard is not None:
+            self.guard.push(best)
+        return True
 
     def choose(self, logits: "torch.Tensor") -> int:
         """The next token by the request's own rules, from (V,) logits on the CPU."""
-        allowed = logits if self.guard is None else self.guard.apply(logits)
-        if self.opening_id is not None and self.request.reluctance is not None and not self.new_ids:
+        allowed = logits
+        if self.opening_id is not None and self._is_reluctant and self.request.reluctance is not None:
             allowed, self.opening_probability = without_unsure(
                 allowed, self.opening_id, self.request.reluctance.least_probability
             )
-        seen = [*self.prompt, *self.new_ids] if self.counts_prompt else self.new_ids
-        chosen = choose(allowed, self.request.sampling, seen, self.generator)
+        if self.guard is not None and self._is_greedy:
+            chosen = self.guard.best(allowed)
+        else:
+            allowed = allowed if self.guard is None else self.guard.apply(allowed)
+            seen = [*self.prompt, *self.new_ids] if self.counts_prompt else self.new_ids
+            chosen = choose(allowed, self.request.sampling, seen, self.generator)
         if self.guard is not None:
             self.guard.push(chosen)
         return chosen
+
+    @property
+    def _is_reluctant(self) -> bool:
+        """Whether the first token is still to be chosen, and not any one will do."""
+        return self.opening_id is not None and not self.new_ids
+
+    @property
+    def _is_greedy(self) -> bool:
+        return self.request.sampling.temperature == 0 and self.request.sampling.repetition_penalty == 1.0
 
     def append(self, token_id: int, probability: float, seconds: float) -> tuple[Token, ...]:
         """Take the chosen token `seconds` after the start; the tokens whose text is certain now."""
@@ -100,8 +114,7 @@ class RowMaker:
 
     prompts: PromptEncoder
     decode: Callable[[Sequence[int]], str]  # without special tokens
-    masks: LazyMasks
-    n_tokens: int  # of the tokenizer
+    masks: CitationMasks
     end_ids: frozenset[int]
     counts_prompt: bool
     check_length: CheckLength
@@ -130,5 +143,5 @@ class RowMaker:
             counts_prompt=self.counts_prompt,
             opening_id=opening[0] if opening else None,
             generator=make_generator(sampling),
-            guard=None if request.n_markers is None else self.masks.get(self.n_tokens).start(request.n_markers),
+            guard=None if request.n_markers is None else self.masks.start(request.n_markers),
         )

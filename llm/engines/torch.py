@@ -18,7 +18,6 @@ from llm.adapters import Adapter, merge_adapter
 from llm.engines.checkpoint import ask_before_each_layer, context_tokens, eos_ids
 from llm.engines.local import LocalDecoder
 from llm.engines.row import Row, RowMaker
-from llm.engines.torch_citations import LazyMasks
 from llm.engines.torch_runner import CausalRunner, EncoderDecoderRunner, Runner
 from llm.engines.torch_teacher import Teacher, batches
 from llm.engines.turns import Turns
@@ -69,8 +68,7 @@ class TorchDecoder(LocalDecoder):
         self._rows = RowMaker(
             prompts=self.vocabulary.prompts,
             decode=self.vocabulary.decode,
-            masks=LazyMasks(self.vocabulary.decode, self.vocabulary.prompts.encode_text("x"), sorted(self.end_ids)),
-            n_tokens=self.vocabulary.n_tokens,
+            masks=self.vocabulary.citation_masks(sorted(self.end_ids)),
             end_ids=self.end_ids,
             counts_prompt=not self._encoder_decoder,
             check_length=self._check_length,
@@ -171,7 +169,7 @@ class TorchDecoder(LocalDecoder):
         best = logits.argmax(dim=-1).tolist()
         chosen: list[int] = []
         for i, row in enumerate(active):
-            chosen.append(best[i] if row.is_plain else row.choose(logits[i].cpu()))
+            chosen.append(best[i] if row.takes(best[i]) else row.choose(logits[i].cpu()))
         index = torch.tensor(chosen, device=logits.device)[:, None]
         log_probabilities = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=-1)
         return list(zip(chosen, log_probabilities.exp().tolist(), strict=True))

@@ -5,45 +5,91 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from llm.citation_rule import CitationRule, RuleState, advance
+from llm.citation_rule import CitationRule, RuleState, advance, may_follow
 
-_MAX_MASKS = 1024  # of V bytes each; a state is a bracket's digits and two facts, so there are few
+_MAX_MASKS = 1024  # of V bytes each; a state is a bracket's beginning and two facts, so there are few
+_TRIES = 8  # most probable tokens looked at one by one before all of them are masked
 
 
 class CitationMasks:
-    """Masks of one vocabulary, made when a state is met for the first time. Thread-safe."""
+    """The rule for one vocabulary. Thread-safe.
 
-    def __init__(self, rule: CitationRule) -> None:
-        self._rule = rule
+    What one token adds is looked up when that token is asked about. Masks over all tokens, for which every one has to
+    be decoded, are made only where a token is drawn, or where the most probable ones all break the rule.
+
+    Args:
+        decode: Ids to text, without special tokens.
+        anchor: An ordinary token: decoders drop a blank at the beginning of a text.
+        end_ids: Tokens that end a text.
+        n_tokens: Size of the vocabulary.
+    """
+
+    def __init__(
+        self, decode: Callable[[Sequence[int]], str], anchor: Sequence[int], end_ids: Sequence[int], n_tokens: int
+    ) -> None:
+        self._decode = decode
+        self._anchor = list(anchor)
+        self._end_ids = tuple(end_ids)
+        self._n_tokens = n_tokens
+        self._lock = threading.Lock()
+        self._n_before: int | None = None  # characters of the anchor
+        self._texts: dict[int, str] = {}
+        self._rule: CitationRule | None = None
         self._masks: dict[tuple[RuleState, int], torch.Tensor] = {}
 
     def start(self, n_markers: int) -> "MarkerGuard":
         """A guard for one text with the markers [1] to [n_markers]."""
-        return MarkerGuard(self, self._rule, n_markers)
+        return MarkerGuard(self, n_markers)
+
+    def text(self, token_id: int) -> str:
+        """What a token adds; nothing for one beyond the vocabulary, or that ends the text."""
+        found = self._texts.get(token_id)
+        if found is None:
+            known = token_id < self._n_tokens and token_id not in self._end_ids
+            found = self._texts[token_id] = self._decoded(token_id) if known else ""
+        return found
 
     def mask(self, state: RuleState, n_markers: int, size: int) -> torch.Tensor:
         """(size,) True where a token may not follow."""
         key = (state, n_markers)
-        found = self._masks.get(key)
-        if found is None:
-            found = torch.zeros(max(size, self._rule.n_tokens), dtype=torch.bool)
-            found[list(self._rule.forbidden(state, n_markers))] = True
-            if state.number is not None:
-                found[self._rule.n_tokens :] = bool(found.any())  # rows of the head that stand for no token
-            if len(self._masks) >= _MAX_MASKS:
-                self._masks.clear()
-            self._masks[key] = found
+        with self._lock:
+            if self._rule is None:
+                self._rule = CitationRule([self._decoded(i) for i in range(self._n_tokens)], self._end_ids)
+            found = self._masks.get(key)
+            if found is None:
+                found = torch.zeros(max(size, self._n_tokens), dtype=torch.bool)
+                found[list(self._rule.forbidden(state, n_markers))] = True
+                if state.in_number:
+                    found[self._n_tokens :] = bool(found.any())  # rows of the head that stand for no token
+                if len(self._masks) >= _MAX_MASKS:
+                    self._masks.clear()
+                self._masks[key] = found
         return found[:size]
+
+    def _decoded(self, token_id: int) -> str:
+        if self._n_before is None:
+            self._n_before = len(self._decode(self._anchor))
+        return self._decode([*self._anchor, token_id])[self._n_before :]
 
 
 class MarkerGuard:
     """Follows one text and says what may come next."""
 
-    def __init__(self, masks: CitationMasks, rule: CitationRule, n_markers: int) -> None:
+    def __init__(self, masks: CitationMasks, n_markers: int) -> None:
         self._masks = masks
-        self._rule = rule
         self._n_markers = n_markers
         self._state = RuleState()
+
+    def allows(self, token_id: int) -> bool:
+        """Whether a token may come next."""
+        return may_follow(self._state, self._masks.text(token_id), self._n_markers)
+
+    def best(self, logits: torch.Tensor) -> int:
+        """The most probable token that may come next, from (V,) logits."""
+        for token_id in logits.topk(min(_TRIES, logits.shape[-1])).indices.tolist():
+            if self.allows(token_id):
+                return int(token_id)
+        return int(self.apply(logits).argmax())
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """(V,) logits with minus infinity where the rule would be broken."""
@@ -52,25 +98,4 @@ class MarkerGuard:
 
     def push(self, token_id: int) -> None:
         """The token that was chosen."""
-        self._state = advance(self._state, self._rule.text(token_id), self._n_markers) or RuleState()
-
-
-class LazyMasks:
-    """The masks of a tokenizer, made with the first request that needs them: every token is decoded once for that."""
-
-    def __init__(self, decode: Callable[[Sequence[int]], str], anchor: Sequence[int], end_ids: Sequence[int]) -> None:
-        self._decode = decode
-        self._anchor = list(anchor)
-        self._end_ids = tuple(end_ids)
-        self._lock = threading.Lock()
-        self._made: CitationMasks | None = None
-
-    def get(self, n_tokens: int) -> CitationMasks:
-        """The masks for a vocabulary of that many ids."""
-        with self._lock:
-            if self._made is None:
-                # After an ordinary token, since decoders drop a blank at the beginning of a text.
-                before = len(self._decode(self._anchor))
-                texts = [self._decode([*self._anchor, token_id])[before:] for token_id in range(n_tokens)]
-                self._made = CitationMasks(CitationRule(texts, self._end_ids))
-            return self._made
+        self._state = advance(self._state, self._masks.text(token_id), self._n_markers) or RuleState()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from llm.engines.torch_citations import CitationMasks
 from llm.prompt_encoding import PromptEncoder
 from llm.text_stream import token_texts
 from llm.types import Message, PromptToken
@@ -27,6 +28,10 @@ class Vocabulary:
             list(ids), skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
         )
         return str(text)
+
+    def citation_masks(self, end_ids: Sequence[int]) -> CitationMasks:
+        """The citation rule for these tokens, of which `end_ids` end a text."""
+        return CitationMasks(self.decode, self.prompts.encode_text("x"), end_ids, self.n_tokens)
 
     def decode_one(self, token_id: int) -> str:
         """The text of one id, special or not."""

@@ -17,6 +17,7 @@ from llm.types import Device
 if TYPE_CHECKING:
     import torch
 
+Gradients = Sequence["torch.Tensor | None"]
 AddGradients = Callable[[Sequence[Any], "Callable[[Any], torch.Tensor]"], list[float]]
 
 
@@ -31,11 +32,11 @@ def backward_on_cores(parameters: "Iterable[torch.nn.Parameter]", device: Device
 
     learned = [parameter for parameter in parameters if parameter.requires_grad]
 
-    def gradients(item: Any, loss_of: "Callable[[Any], torch.Tensor]") -> "tuple[float, tuple[torch.Tensor | None, ...]]":
+    def gradients(item: Any, loss_of: "Callable[[Any], torch.Tensor]") -> "tuple[float, Gradients]":
         loss = loss_of(item)
         return float(loss.detach()), torch.autograd.grad(loss, learned, allow_unused=True)
 
-    def add(found: "Iterable[torch.Tensor | None]") -> None:
+    def add(found: "Gradients") -> None:
         for parameter, gradient in zip(learned, found, strict=True):
             if gradient is not None:
                 parameter.grad = gradient.contiguous() if parameter.grad is None else parameter.grad.add_(gradient)
@@ -56,7 +57,7 @@ def backward_on_cores(parameters: "Iterable[torch.nn.Parameter]", device: Device
 
         def at_once(items: Sequence[Any], loss_of: "Callable[[Any], torch.Tensor]") -> list[float]:
             losses: list[float] = []
-            waiting: collections.deque[Future[tuple[float, tuple[torch.Tensor | None, ...]]]] = collections.deque()
+            waiting: collections.deque[Future[tuple[float, Gradients]]] = collections.deque()
             left = iter(items)
             while True:
                 while len(waiting) <= device.n_threads and (item := next(left, None)) is not None:
