@@ -71,7 +71,7 @@ def reorder(reranker: Reranker, query: str, hits: Sequence[Hit]) -> tuple[Hit, .
     order = sorted(range(len(read)), key=lambda place: (-probabilities[place], place))
     best = [_scored(read[place], probabilities[place]) for place in order]
     least = best[-1].score
-    after = [replace(hit, score=least * hit.score / rest[0].score) for hit in rest]
+    after = [replace(hit, score=least * (hit.score / rest[0].score)) for hit in rest]
     return tuple(replace(hit, rank=rank) for rank, hit in enumerate([*best, *after], start=1))
 
 

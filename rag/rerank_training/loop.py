@@ -164,10 +164,11 @@ def listwise_loss(logits: torch.Tensor) -> torch.Tensor:
 def _classifier(base_folder: Path, weights: Weights, seed: int) -> Any:
     settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    torch.manual_seed(seed)  # of the last layer, where `weights` has none
     config = BertConfig(**{**settings, **without, "num_labels": 1})
     config._attn_implementation = "eager"
-    model: Any = BertForSequenceClassification(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of the last layer, where `weights` has none
+        model: Any = BertForSequenceClassification(config)
     known = {name: tensor for name, tensor in weights.items() if name in model.state_dict()}
     model.load_state_dict(known, strict=False)
     for name, parameter in model.named_parameters():

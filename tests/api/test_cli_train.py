@@ -120,7 +120,7 @@ def test_a_configuration_file_gives_what_no_flag_gives(train, tmp_path: Path) ->
     assert "vocabluary, which is no flag" in refused.stderr
 
 
-@pytest.mark.parametrize("command", ["corpus", "tokenizer", "pretrain", "sft", "dpo", "verifier"])
+@pytest.mark.parametrize("command", ["corpus", "tokenizer", "pretrain", "sft", "dpo", "verifier", "reranker"])
 def test_every_step_explains_itself_with_an_example(train, command: str) -> None:
     shown = train(command, "--help")
     assert shown.exit_code == 0
