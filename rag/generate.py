@@ -123,7 +123,8 @@ def write_draft(
 ) -> Generator[Drafted, None, Written]:
     """Yield the draft as it grows, if it is to be shown, and return it tidied (see `rag.draft.tidy`).
 
-    Where the engine can, only markers of passages in the prompt are written. A marker is never yielded in two halves. With `reluctance` the decoder abstains only where it is sure.
+    Where the engine can, it writes only markers of passages in the prompt. A marker is never yielded in two halves.
+    With `reluctance` the decoder abstains only where it is sure.
 
     Raises:
         CancelledError: `cancel` was set.

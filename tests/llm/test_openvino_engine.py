@@ -148,6 +148,14 @@ def test_reluctance_and_the_citation_rule(openvino_llama: PagedDecoder, llama: T
         assert (ours.tokens[0].token_id == first.token_id) == (least < first.probability)
     marked = dataclasses.replace(ask(temperature=1.5, seed=2, max_new_tokens=48), n_markers=3)
     assert ids(openvino_llama.generate([marked])[0]) == ids(llama.generate([marked])[0])
+    for question in (LONG, *QUESTIONS):  # greedy, with drafts
+        free = ask(question, max_new_tokens=40)
+        ruled, theirs = (
+            engine.generate([dataclasses.replace(free, n_markers=3)])[0] for engine in (openvino_llama, llama)
+        )
+        assert ids(ruled) == ids(theirs)
+        (without,) = openvino_llama.generate([free])
+        assert "[" in without.text or ids(ruled) == ids(without)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

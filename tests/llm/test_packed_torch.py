@@ -13,7 +13,6 @@ from llm.engines.packed_torch import BLOCK_TOKENS, PackedModel
 from llm.engines.paged_steps import PagedSteps
 from llm.engines.row import RowMaker
 from llm.engines.torch import TorchDecoder
-from llm.engines.torch_citations import LazyMasks
 from llm.engines.vocabulary import Vocabulary
 from llm.errors import UnsupportedError
 from llm.types import Message, Request, SamplingParams
@@ -92,8 +91,7 @@ def steps(packed: PackedModel, llama_folder: Path, llama: TorchDecoder) -> Calla
     maker = RowMaker(
         prompts=vocabulary.prompts,
         decode=vocabulary.decode,
-        masks=LazyMasks(vocabulary.decode, vocabulary.prompts.encode_text("x"), []),
-        n_tokens=vocabulary.n_tokens,
+        masks=vocabulary.citation_masks(()),
         end_ids=llama.end_ids,
         counts_prompt=True,
         check_length=lambda prompt, n, what: None,

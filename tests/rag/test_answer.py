@@ -7,7 +7,7 @@ import pytest
 
 from llm.errors import CancelledError
 from llm.scripted import ScriptedDecoder
-from llm.types import Cancel, Generation, Message, Request, SamplingParams, Token
+from llm.types import Cancel, Capabilities, Generation, Message, Request, SamplingParams, Token
 from rag.answer import Pipeline, answer_question, search_query, stream_answer
 from rag.answer_types import (
     Answered,
@@ -316,6 +316,31 @@ def test_history_and_sampling_reach_the_decoder() -> None:
     answer = ask(ScriptedDecoder(reply), mode="closed_book", history=history, sampling=sampling)
     assert [message.content for message in seen[0]][1:3] == ["Hello there", "Hello."]
     assert answer.text == "one two"
+
+
+class Ruled(ScriptedDecoder):
+    """Says that it obeys the citation rule, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(["In 1883 [2]."])
+        self.asked: list[Request] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        self.asked.append(request)
+        return super().stream(request)
+
+
+def test_only_markers_of_passages_can_be_written_where_the_engine_can_see_to_it() -> None:
+    decoder = Ruled()
+    assert ask(decoder).text == "In 1883. [2]"
+    ask(decoder, k=1)
+    ask(decoder, mode="closed_book")
+    ask(decoder, sampling=SamplingParams(num_beams=2))  # beam search does not obey the rule
+    assert [request.n_markers for request in decoder.asked] == [2, 1, None, None]
 
 
 def test_dropped_hits_are_named() -> None:
