@@ -5,17 +5,19 @@ client to whoever came first. What will take long holds only a part of the turns
 for all of them to end.
 """
 
+import math
+import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
 from api.errors import OverloadedError
+from api.pace import Began, Pace
 
-MAX_RETRY_AFTER_SECONDS = 60
-_WEIGHT = 0.2  # of the newest duration in the moving average
+MAX_RETRY_AFTER_SECONDS = 120
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +26,7 @@ class _Waiting:
 
     is_long: bool
     called: anyio.Event = field(default_factory=anyio.Event)
+    began: Began | None = None  # with the call
 
 
 class Admission:
@@ -33,8 +36,9 @@ class Admission:
         what: What is admitted, in the plural, for messages.
         max_running: How many work at once.
         max_waiting: How many may wait for their turn beyond those.
-        usual_seconds: How long one takes, until that is known from `took`.
+        usual_seconds: How long one takes, until that is known.
         max_per_client: How many of one client may be inside; None = all.
+        clock: Seconds that only grow.
     """
 
     def __init__(
@@ -45,13 +49,14 @@ class Admission:
         max_waiting: int,
         usual_seconds: float,
         max_per_client: int | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._what = what
         self._max_running = max_running
         self._max_long = max(1, max_running - max_running // 4)  # a quarter of the turns is kept for short work
         self._room = max_running + max_waiting
         self._max_per_client = self._room if max_per_client is None else max_per_client
-        self._mean_seconds = usual_seconds
+        self._pace = Pace(usual_seconds, clock)
         self._inside: dict[str, int] = {}  # places by client
         self._queues: OrderedDict[str, deque[_Waiting]] = OrderedDict()  # clients with somebody waiting, next one first
         self._n_running = 0
@@ -73,7 +78,8 @@ class Admission:
         if self.n_inside >= self._room:
             raise self._full(f"{self.n_inside} {self._what} are open or waiting, which is the limit", self.n_inside)
         if n_own >= self._max_per_client:
-            raise self._full(f"{n_own} {self._what} of this key are open or waiting, which is its limit", n_own)
+            n_before = min(n_own * len(self._inside), self.n_inside)  # clients take turns
+            raise self._full(f"{n_own} {self._what} of this key are open or waiting, which is its limit", n_before)
         self._inside[client] = n_own + 1
         try:
             yield
@@ -88,20 +94,19 @@ class Admission:
         waiting = _Waiting(is_long)
         self._queues.setdefault(client, deque()).append(waiting)
         self._call_next()
+        is_done = False
         try:
             await waiting.called.wait()
             yield
+            is_done = True
         finally:
-            if waiting.called.is_set():
+            if waiting.began is not None:
+                self._pace.end(waiting.began, is_done=is_done)
                 self._n_running -= 1
                 self._n_long -= is_long
             else:
                 self._leave_queue(client, waiting)
             self._call_next()
-
-    def took(self, seconds: float) -> None:
-        """Note how long one was at work."""
-        self._mean_seconds += _WEIGHT * (seconds - self._mean_seconds)
 
     def _call_next(self) -> None:
         """Give away the turns that are free."""
@@ -115,6 +120,7 @@ class Admission:
                 self._queues.move_to_end(client)
             self._n_running += 1
             self._n_long += waiting.is_long
+            waiting.began = self._pace.begin()
             waiting.called.set()
 
     def _first(self, client: str) -> _Waiting | None:
@@ -128,6 +134,6 @@ class Admission:
             del self._queues[client]
 
     def _full(self, why: str, n_before: int) -> OverloadedError:
-        seconds = self._mean_seconds * n_before / self._max_running / 2
-        wait = min(MAX_RETRY_AFTER_SECONDS, max(1, round(seconds)))
+        """The refusal, which names the time by which those before will be done as the newest were."""
+        wait = min(MAX_RETRY_AFTER_SECONDS, max(1, math.ceil(self._pace.cost * n_before)))
         return OverloadedError(f"{why}; try again in {wait} s", retry_after_seconds=wait)

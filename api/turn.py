@@ -1,6 +1,5 @@
 """Work on the decoder: a few pieces side by side, off the event loop, and none of it for a client that is gone."""
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -37,11 +36,8 @@ async def in_turn(
     """
     async with parts.questions.turn(client, is_long=max_new_tokens >= LONG_TOKENS):
         cancel.raise_if_set()
-        began = time.perf_counter()
         # The thread is waited for even when this task is cancelled: its turn ends when its work has ended.
-        done = await anyio.to_thread.run_sync(work, limiter=parts.generation_slots)
-        parts.questions.took(time.perf_counter() - began)
-        return done
+        return await anyio.to_thread.run_sync(work, limiter=parts.generation_slots)
 
 
 async def unless_hung_up(

@@ -56,7 +56,6 @@ class Verification:
         rows = self._against_evidence(stated) if self._corpus is None else self._against(self._corpus, stated)
         claims = [claim for claim, _ in rows]
         seconds = time.perf_counter() - began
-        self._parts.verifications.took(seconds)
         self._parts.metrics.verified(claims, seconds)
         n_supported = sum(claim.verdict == "supported" for claim in claims)
         return {

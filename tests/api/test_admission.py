@@ -115,22 +115,101 @@ def test_whoever_leaves_the_queue_keeps_nobody_waiting() -> None:
     run(work)
 
 
-def test_beyond_the_room_a_client_is_told_when_to_return() -> None:
+class Clock:
+    """A time that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def serve(door: Admission, clock: Clock, *, at_once: int, seconds: float) -> None:
+    """Let so many work side by side for so long."""
+    end = anyio.Event()
+
+    async def one() -> None:
+        async with door.place("warm"), door.turn("warm"):
+            await end.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(at_once):
+            tasks.start_soon(one)
+        await settle()
+        clock.now += seconds
+        end.set()
+
+
+async def told(door: Admission, client: str) -> int:
+    with pytest.raises(OverloadedError) as refused:
+        async with door.place(client):
+            pass
+    assert f"try again in {refused.value.retry_after_seconds} s" in str(refused.value)
+    return refused.value.retry_after_seconds
+
+
+def test_beyond_the_room_a_client_is_told_when_those_before_it_are_done() -> None:
     async def work() -> None:
-        door = admission(max_running=2, max_waiting=2)
+        clock = Clock()
+        door = admission(max_running=2, max_waiting=2, clock=clock)
         async with door.place("a"), door.place("a"), door.place("b"), door.place("b"):
-            with pytest.raises(OverloadedError, match="4 questions are open or waiting") as refused:
+            with pytest.raises(OverloadedError, match="4 questions are open or waiting"):
                 async with door.place("c"):
                     pass
-            assert refused.value.retry_after_seconds == 2  # 2 s each, two at once, four of them, half through
-            for _ in range(60):
-                door.took(10_000.0)
-            with pytest.raises(OverloadedError) as refused:
-                async with door.place("c"):
-                    pass
-            assert refused.value.retry_after_seconds == MAX_RETRY_AFTER_SECONDS
+            assert await told(door, "c") == 8  # four of 2 s, while nothing is known
         async with door.place("c"):
             assert door.n_inside == 1
+
+    run(work)
+
+
+def test_the_time_told_follows_the_newest_work_shared_or_not() -> None:
+    async def work() -> None:
+        clock = Clock()
+        door = admission(max_running=2, max_waiting=2, clock=clock)
+
+        async def told_when_full() -> int:
+            async with door.place("a"), door.place("a"), door.place("b"), door.place("b"):
+                return await told(door, "c")
+
+        await serve(door, clock, at_once=1, seconds=3.0)
+        assert await told_when_full() == 12  # four of 3 s
+        for _ in range(4):
+            await serve(door, clock, at_once=2, seconds=10.0)  # two in 10 s: 5 s each
+        assert await told_when_full() == 20
+        for _ in range(40):
+            await serve(door, clock, at_once=1, seconds=0.01)
+        assert await told_when_full() == 1
+        for _ in range(40):
+            await serve(door, clock, at_once=1, seconds=10_000.0)
+        assert await told_when_full() == MAX_RETRY_AFTER_SECONDS
+
+    run(work)
+
+
+def test_what_was_broken_off_does_not_count() -> None:
+    async def work() -> None:
+        clock = Clock()
+        door = admission(max_running=1, max_waiting=0, clock=clock)
+        with pytest.raises(ValueError, match="broken"):
+            async with door.place(), door.turn():
+                clock.now += 50.0
+                raise ValueError("broken off")
+        async with door.place("a"):
+            assert await told(door, "b") == 2
+
+    run(work)
+
+
+def test_a_client_at_its_own_limit_is_told_its_own_time() -> None:
+    async def work() -> None:
+        clock = Clock()
+        door = admission(max_running=2, max_waiting=20, max_per_client=2, clock=clock)
+        async with door.place("a"), door.place("a"):
+            assert await told(door, "a") == 4  # its own two
+            async with door.place("b"), door.place("b"), door.place("c"):
+                assert await told(door, "a") == 10  # the others have their turns between: all five
 
     run(work)
 
