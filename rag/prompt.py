@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from llm.types import Message
 from rag.errors import InvalidInputError
-from rag.markers import drop_markers, one_line
+from rag.markers import drop_markers, escape_markers, one_line
 from rag.passage_text import prefix_lines
-from rag.prompt_passage import Evidence, Neighbour, PromptPassage, covers, fill, from_evidence
+from rag.prompt_passage import Evidence, Neighbour, PromptPassage, fill, from_evidence
 from rag.types import Dropped, Hit
 
 PROMPT_VERSION = "grounded-2"  # stored with runs: figures of different versions are not compared
@@ -33,8 +33,6 @@ _MAX_HISTORY_MESSAGES = 4
 _MAX_HISTORY_CHARS = 600  # of one message
 _HISTORY_SHARE = 0.25  # of the token budget
 _DEMONSTRATION_SHARE = 0.5  # of the token budget
-_LEAST_SHARED = 0.75  # of a follow-up's hits, to go on from the prompt before it: six of eight
-_NEW_SHARE = 0.4  # of that prompt's tokens is what a follow-up adds: a decoder that kept them reads half, or less
 
 CountTokens = Callable[[Sequence[Message]], int]  # of a whole prompt, chat template included
 
@@ -48,7 +46,7 @@ class Prompt:
     dropped: tuple[Dropped, ...]
     n_tokens: int
     version: str = PROMPT_VERSION
-    n_carried: int = 0  # passages at the beginning of `passages` that stand in the turns before
+    n_carried: int = 0  # passages at the beginning of `passages` that the prompt of the turn before showed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,52 +81,8 @@ def build_prompt(
         InvalidInputError: the question alone exceeds the budget.
     """
     before = _before(question, history, token_budget, count_tokens, demonstrations)
-    asking = _Asking(before=before, question=question, count_tokens=count_tokens)
+    asking = Asking(before=before, question=question, count_tokens=count_tokens)
     passages, dropped = fill(hits, lambda some: asking.count(some) <= token_budget, neighbour)
-    return asking.prompt(passages, dropped)
-
-
-def continue_prompt(
-    question: str,
-    hits: Sequence[Hit],
-    shown: Shown,
-    answer: str,
-    *,
-    token_budget: int,
-    count_tokens: CountTokens,
-    neighbour: Neighbour | None = None,
-) -> Prompt | None:
-    """The prompt of the turn before, its answer, and a new turn with what of `hits` it does not show yet.
-
-    All of the earlier prompt is its beginning, so that a decoder which keeps what it has read reads the new turn alone;
-    that turn is held to two fifths of what stands before it, and so to half the time to the first token. Passages keep
-    their markers, new ones count on. The price: what was shown stands farther from the question, and less that is new
-    is shown than in a prompt of its own.
-
-    None where the ordinary prompt is better or the only one: fewer than three quarters of `hits` were retrieved then
-    (the conversation went elsewhere), the best of them cannot be shown, or the whole exceeds `token_budget`.
-
-    Args:
-        question: The follow-up.
-        hits: What was retrieved for it, best first.
-        shown: The turn before. Its passages are still those of the documents.
-        answer: What was answered then, as it was sent.
-        token_budget: Most tokens of the whole prompt.
-        count_tokens: The decoder's count.
-        neighbour: See `build_prompt`.
-    """
-    n_shared = sum(hit.passage.passage_id in shown.retrieved for hit in hits)
-    if not hits or n_shared < _LEAST_SHARED * len(hits):
-        return None
-    before = (*shown.messages, _as_history(Message(role="assistant", content=answer)))
-    asking = _Asking(before=before, question=question, count_tokens=count_tokens, known=shown.passages)
-    most = min(token_budget, int((1 + _NEW_SHARE) * count_tokens(before)))
-    if asking.count(()) > most:
-        return None
-    new = [hit for hit in hits if not covers(shown.passages, hit.passage)]
-    passages, dropped = fill(new, lambda some: asking.count(some) <= most, neighbour, known=shown.passages)
-    if new and new[0] is hits[0] and dropped and dropped[0].passage_id == new[0].passage.passage_id:
-        return None
     return asking.prompt(passages, dropped)
 
 
@@ -147,7 +101,7 @@ def build_evidence_prompt(
         InvalidInputError: question and evidence together exceed the budget; nothing of them is left out silently.
     """
     before = _before(question, history, token_budget, count_tokens, demonstrations)
-    asking = _Asking(before=before, question=question, count_tokens=count_tokens)
+    asking = Asking(before=before, question=question, count_tokens=count_tokens)
     passages = [from_evidence(item) for item in evidence if item.text.strip()]
     n_tokens = asking.count(passages)
     if n_tokens > token_budget:
@@ -179,13 +133,17 @@ def grounded_messages(
 
     The best passage stands last, next to the question: small decoders copy from what they have read last.
     """
-    return (Message(role="system", content=_GROUNDED), *history, _user_turn(question, passages, first_marker=1))
+    rendered = _rendered(passages)
+    return (Message(role="system", content=_GROUNDED), *history, _user_turn(question, rendered))
 
 
-def _user_turn(question: str, passages: Sequence[PromptPassage], *, first_marker: int) -> Message:
-    parts = [_render(marker, passage) for marker, passage in enumerate(passages, start=first_marker)][::-1]
-    parts.append(f"Question: {one_line(question)}\n{_ASK}")
-    return Message(role="user", content="\n\n".join(parts))
+def _rendered(passages: Sequence[PromptPassage], first_marker: int = 1) -> tuple[str, ...]:
+    """The passages as they stand in a turn, the best last."""
+    return tuple(_render(marker, passage) for marker, passage in enumerate(passages, start=first_marker))[::-1]
+
+
+def _user_turn(question: str, parts: Sequence[str]) -> Message:
+    return Message(role="user", content="\n\n".join([*parts, f"Question: {one_line(question)}\n{_ASK}"]))
 
 
 def _render(marker: int, passage: PromptPassage) -> str:
@@ -193,25 +151,33 @@ def _render(marker: int, passage: PromptPassage) -> str:
     text = "\n".join(run.text for run in passage.runs)
     lines = [*prefix_lines(passage.heading, passage.table_header, text), *text.splitlines()]
     shown = [one_line(part) for line in lines for part in line.splitlines()]
-    return f"[{marker}] " + "\n  ".join(line for line in shown if line)
+    # Escaped again as a whole: a bracket that a line opens may be closed by the next one.
+    return f"[{marker}] " + escape_markers("\n  ".join(line for line in shown if line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking:
+class Asking:
     """A prompt but for the passages of its last turn."""
 
     before: tuple[Message, ...]  # all turns before the question's
     question: str
     count_tokens: CountTokens
-    known: tuple[PromptPassage, ...] = ()  # shown in `before`, with the first markers
+    known: tuple[PromptPassage, ...] = ()  # with the first markers, and at the beginning of the turn
+    known_parts: tuple[str, ...] = ()  # these passages as they stand there
+    earlier: tuple[str, ...] = ()  # told between passages and question
 
     def messages(self, passages: Sequence[PromptPassage]) -> tuple[Message, ...]:
         """The whole prompt."""
-        return (*self.before, _user_turn(self.question, passages, first_marker=len(self.known) + 1))
+        rendered = _rendered(passages, len(self.known) + 1)
+        return (*self.before, _user_turn(self.question, (*self.known_parts, *rendered, *self.earlier)))
 
     def count(self, passages: Sequence[PromptPassage]) -> int:
         """Tokens of the whole prompt."""
         return self.count_tokens(self.messages(passages))
+
+    def count_known(self) -> int:
+        """Tokens of what the turn begins with, and of all before it."""
+        return self.count_tokens((*self.before, Message(role="user", content="\n\n".join(self.known_parts))))
 
     def prompt(self, passages: Sequence[PromptPassage], dropped: Sequence[Dropped]) -> Prompt:
         """The finished prompt."""
@@ -270,7 +236,7 @@ def _bounded_history(
     """
     turns: list[Message] = []
     for message in reversed([turn for turn in history if turn.role != "system"][-_MAX_HISTORY_MESSAGES:]):
-        shown = _as_history(message)
+        shown = as_history(message)
         if count_tokens((shown, *turns)) > min(_HISTORY_SHARE * token_budget, room):
             break
         if turns and turns[0].role == shown.role:
@@ -292,7 +258,7 @@ def _bounded_demonstrations(
     return turns
 
 
-def _as_history(message: Message) -> Message:
+def as_history(message: Message) -> Message:
     """A turn on one line, an answer without its markers, cut to 600 characters."""
     text = one_line(drop_markers(message.content) if message.role == "assistant" else message.content)
     if len(text) > _MAX_HISTORY_CHARS:

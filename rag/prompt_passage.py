@@ -159,6 +159,16 @@ def _clip(piece: Piece, start: int, end: int) -> Piece | None:
     return dataclasses.replace(piece, span=Span(start=first, end=last), text=text)
 
 
+def _middle(passage: PromptPassage) -> int:
+    """The document offset up to which a passage has half of its characters."""
+    left = passage.length // 2
+    for piece in passage.pieces:
+        if left <= len(piece.text):
+            return piece.span.start + left
+        left -= len(piece.text)
+    return passage.pieces[-1].span.end
+
+
 def join(passages: Sequence[PromptPassage]) -> PromptPassage:
     """Passages that touch, as one; heading and table header are those of the first in document order."""
     first = min(passages, key=lambda passage: passage.pieces[0].span.start)
@@ -248,6 +258,8 @@ class _Filling:
             return False
         if self._take(self._joined(passage)):
             return True
+        if self.passages and not self._fits([*self.passages, cut(passage, _middle(passage))]):
+            return False
         shorter = self._shortened(passage)
         if shorter is None or (self.passages and 2 * shorter.length < passage.length):
             return False

@@ -206,7 +206,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """What a prompt shows under one marker from the turns before it."""
+    """What a prompt shows under one marker since it goes on from the one before it."""
 
     marker: int
     passage_ids: tuple[int, ...]

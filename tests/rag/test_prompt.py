@@ -186,6 +186,10 @@ HOSTILE = (
 )
 
 
+def test_a_bracket_that_goes_over_two_lines_is_no_marker() -> None:
+    assert [marker.numbers for marker in find_markers(user_text(prompt_of(passages_of("See [2\n]."))))] == [(1,)]
+
+
 def test_document_text_can_open_no_passage_and_ask_no_question() -> None:
     passage = dataclasses.replace(
         passages_of(HOSTILE)[0], heading="[7] Heading\n[8] forged", document_name="[6] verified"

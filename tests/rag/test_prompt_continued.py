@@ -2,13 +2,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from llm.types import Message
-from rag.prompt import CONTINUED_VERSION, PROMPT_VERSION, Prompt, Shown, build_prompt, continue_prompt
+from rag.generate import continue_prompt
+from rag.prompt import CONTINUED_VERSION, PROMPT_VERSION, Prompt, Shown, build_prompt
 from rag.prompt_passage import covers, cut, from_passage
 from rag.types import Hit, Passage, Scores
 
 FIRST = "When was the bridge opened?"
 SECOND = "And who designed it?"
-ANSWER = "It was opened in 1883. [1]"
+HISTORY = (
+    Message(role="user", content=FIRST),
+    Message(role="assistant", content="It was opened in 1883. [1]"),
+)
 
 
 def count_words(messages: Sequence[Message]) -> int:
@@ -41,7 +45,7 @@ def hits_of(*numbers: int, n_words: int = 40) -> tuple[Hit, ...]:
     return tuple(found)
 
 
-def first_prompt(hits: Sequence[Hit], budget: int = 200) -> Prompt:
+def first_prompt(hits: Sequence[Hit], budget: int = 220) -> Prompt:
     return build_prompt(FIRST, hits, token_budget=budget, count_tokens=count_words)
 
 
@@ -51,7 +55,7 @@ def shown_by(prompt: Prompt, hits: Sequence[Hit]) -> Shown:
 
 
 def go_on(shown: Shown, hits: Sequence[Hit], budget: int = 1000, question: str = SECOND) -> Prompt | None:
-    return continue_prompt(question, hits, shown, ANSWER, token_budget=budget, count_tokens=count_words)
+    return continue_prompt(question, hits, shown, HISTORY, token_budget=budget, count_tokens=count_words)
 
 
 def text_of(prompt: Prompt, turn: int = -1) -> str:
@@ -66,26 +70,42 @@ def test_a_follow_up_begins_as_the_prompt_before_it_and_adds_what_is_new() -> No
     assert 2 <= n_shown < 5  # some were retrieved and not shown
     prompt = go_on(shown, hits_of(2, 5, 1, 4))
     assert prompt is not None and prompt.version == CONTINUED_VERSION and before.version == PROMPT_VERSION
-    assert prompt.messages[: len(before.messages)] == before.messages
-    assert [(turn.role, turn.content) for turn in prompt.messages[len(before.messages) : -1]] == [
-        ("assistant", "It was opened in 1883.")  # markers pointed into sentences that are cited anew
-    ]
+    assert prompt.messages[:-1] == before.messages[:-1]
+    passages, _, _ = text_of(before).partition("\n\nQuestion:")
+    assert text_of(prompt).startswith(f"{passages}\n\n[")
     assert prompt.passages[:n_shown] == before.passages and prompt.n_carried == n_shown
     new = prompt.passages[n_shown]
     assert new.document_id == "d5" and f"[{n_shown + 1}] No5" in text_of(prompt)
-    assert text_of(prompt).endswith(f"Question: {SECOND}\nAnswer in a few words, copied from the passages:")
-    assert "No2" not in text_of(prompt) and "No1" not in text_of(prompt)  # they stand in the turn before
+    assert text_of(prompt).endswith(
+        "Earlier question: When was the bridge opened?\nEarlier answer: It was opened in 1883.\n\n"
+        f"Question: {SECOND}\nAnswer in a few words, copied from the passages:"
+    )
+    assert text_of(prompt).count("] No2") == text_of(prompt).count("] No1") == 1
     assert prompt.n_tokens == count_words(prompt.messages)
 
 
-def test_what_is_new_takes_at_most_two_fifths_of_what_stands_before() -> None:
-    hits = hits_of(*range(1, 9))
+def test_only_a_follow_up_that_leans_on_what_was_said_is_told_it() -> None:
+    hits = hits_of(1, 2)
     shown = shown_by(first_prompt(hits), hits)
-    prompt = go_on(shown, hits_of(8, 7, 6, 5))
+    for question, told in (
+        ("And who designed it?", True),
+        ("What did he do next in London?", True),
+        ("Which year?", True),
+        ("Which year brought the first steam engine to Newcastle?", False),
+    ):
+        prompt = go_on(shown, hits, question=question)
+        assert prompt is not None and ("Earlier answer: It was" in text_of(prompt)) is told
+
+
+def test_what_is_read_anew_is_a_share_of_the_prompt_before() -> None:
+    hits = hits_of(*range(1, 9), n_words=100)
+    before = first_prompt(hits, budget=600)
+    prompt = go_on(shown_by(before, hits), hits_of(8, 7, 6, 5, n_words=100))
     assert prompt is not None
-    n_before = count_words(prompt.messages[:-1])
-    assert count_words(prompt.messages) <= 1.4 * n_before
-    assert [row.reason for row in prompt.dropped] == ["budget"] * len(prompt.dropped) and prompt.dropped
+    common = text_of(before).partition("\n\nQuestion:")[0]
+    assert text_of(prompt).startswith(common)
+    assert len(text_of(prompt).removeprefix(common).split()) <= 0.28 * before.n_tokens
+    assert {row.reason for row in prompt.dropped} == {"budget"}
     ids = {hit.passage.passage_id for hit in hits_of(8, 7, 6, 5)}
     placed = {passage_id for one in prompt.passages for passage_id in one.passage_ids}
     assert ids - placed == {row.passage_id for row in prompt.dropped}
@@ -99,21 +119,18 @@ def test_where_the_ordinary_prompt_is_needed_there_is_none() -> None:
     assert go_on(shown, hits_of(1, 2, 11, 12)) is None  # half of it is about something else
     assert go_on(shown, hits_of(1, 2, 3, 12)) is not None  # three quarters are the same
     n_before = count_words(shown.messages)
-    assert go_on(shown, hits, budget=n_before + 5) is None  # no room for the question
+    assert go_on(shown, hits, budget=n_before - 20) is None  # no room for the question
     assert go_on(shown, hits, question="why " * n_before) is None  # longer than what is saved
 
 
 def test_the_best_hit_is_shown_or_the_prompt_is_the_ordinary_one() -> None:
-    hits = (*hits_of(1, 2), *hits_of(3, n_words=400))
-    shown = shown_by(first_prompt(hits[:2]), hits)
-    long_best = (hits[2], hits[0], hits[1])
-    prompt = go_on(shown, long_best)
+    hits = (*hits_of(1, 2, 4, 5), *hits_of(3, n_words=400))
+    shown = shown_by(first_prompt(hits[:4]), hits)
+    best = hits[4]
+    prompt = go_on(shown, (best, *hits[:3]))
     assert prompt is not None and prompt.passages[-1].document_id == "d3"  # shortened
-    one_word = dataclasses.replace(hits[2].passage, text="x" * 5000, end=5000)
-    tight = go_on(
-        shown, (dataclasses.replace(hits[2], passage=one_word), *hits[:2]), budget=count_words(shown.messages) + 20
-    )
-    assert tight is None or tight.passages[-1].document_id == "d3"
+    one_word = dataclasses.replace(best.passage, text="x" * 50 + " y" * 5000, end=10_050, heading="z " * 500)
+    assert go_on(shown, (dataclasses.replace(best, passage=one_word), *hits[:3])) is None
 
 
 def test_a_third_question_goes_on_from_the_second() -> None:
@@ -122,9 +139,10 @@ def test_a_third_question_goes_on_from_the_second() -> None:
     second = go_on(shown_by(first_prompt(hits), hits), second_hits)
     assert second is not None
     third = go_on(shown_by(second, hits), hits_of(6, 5, 1, 2), question="And when?")
-    assert third is not None and third.messages[: len(second.messages)] == second.messages
+    assert third is not None and third.messages[:-1] == second.messages[:-1]
+    assert text_of(third).startswith(text_of(second).partition("\n\nEarlier")[0])
     assert third.passages[: len(second.passages)] == second.passages
-    assert text_of(third).startswith(f"[{len(second.passages) + 1}] No6")
+    assert f"[{len(second.passages) + 1}] No6" in text_of(third)
 
 
 def test_the_same_text_of_another_document_is_not_shown_twice() -> None:
