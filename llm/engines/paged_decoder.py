@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from llm.batching import PagedModel, PagedSteps
 from llm.engines.local import LocalDecoder
-from llm.engines.paged_steps import PagedModel, PagedSteps
 from llm.engines.row import Row, RowMaker
 from llm.engines.torch_teacher import Teacher
 from llm.engines.vocabulary import Vocabulary

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm.batching import Logits, Part
 from llm.citation_rule import CitationRule, RuleState, advance
 from llm.engines.paged_decoder import PagedDecoder
-from llm.engines.paged_steps import Logits, Part
 from llm.engines.torch import TorchDecoder
 from llm.errors import UnsupportedError
 from llm.types import Generation, Message, Request, SamplingParams
@@ -183,7 +183,7 @@ class Stubborn:
     def read(self, parts: Sequence[Part], wanted: Sequence[int]) -> Logits:
         """One logit stands out at each place; the others fall with the id."""
         places = [before + i for ids, before, _ in parts for i in range(1, len(ids) + 1)]
-        logits = np.tile(-np.arange(self._n_tokens, dtype=np.float32) / self._n_tokens, (len(wanted), 1))
+        logits = np.tile(-np.linspace(0, 1, self._n_tokens, dtype=np.float32), (len(wanted), 1))
         for row, place in zip(logits, (places[i] for i in wanted), strict=True):
             row[self._text_ids[min(max(place - self._n_prompt, 0), len(self._text_ids) - 1)]] = 9.0
         return logits

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 
+from llm.batching import PagedSteps
 from llm.engines.packed import packed as packed_engine
 from llm.engines.packed_torch import BLOCK_TOKENS, PackedModel
-from llm.engines.paged_steps import PagedSteps
 from llm.engines.row import RowMaker
 from llm.engines.torch import TorchDecoder
 from llm.engines.vocabulary import Vocabulary
