@@ -279,7 +279,7 @@ class Loader:
     def _load_reranker(self) -> Reranker:
         from rag.rerank.fused import load_reranker
 
-        return load_reranker(self._models.resolve(_TRAINED_FROM).folder, self._probe())
+        return load_reranker(lambda: self._models.resolve(_TRAINED_FROM).folder, self._probe)
 
     def _probe(self) -> Device:
         if self._device is None:

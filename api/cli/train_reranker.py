@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.examples import Paragraph
     from rag.rerank_training.lists import RankedQuestion
 
+_PARTS = ("train", "train_headed", "fit", "fit_headed", "test", "test_headed")
 _ENCODER = "all-MiniLM-L6-v2"  # the shipped differences are to its weights
 _FIT_ARTICLES, _FIT_QUESTIONS = 24, 300
 _HEADED_ARTICLES, _HEADED_QUESTIONS = 14, 150  # of the held-out ones, searched with headings
@@ -54,13 +55,30 @@ _HEADED_ARTICLES, _HEADED_QUESTIONS = 14, 150  # of the held-out ones, searched 
     show_default=True,
     help="Weights to begin with: those of the shipped verifier, or the plain encoder's.",
 )
+@click.option(
+    "--cross-encoder/--no-cross-encoder",
+    "cross_encoder",
+    default=False,
+    show_default=True,
+    help="Whether a model is trained that reads each hit with the question.",
+)
 @click.option("--peak-lr", type=float, default=1e-4, show_default=True, help="Highest learning rate.")
 @click.option("--batch-tokens", type=click.IntRange(min=1), default=4096, show_default=True, help="Tokens of one step.")
 @options.data_dir
-def reranker(squad: Path, out: Path, seed: int, depth: int, begin: str, data_dir: Path | None, **values: Any) -> None:
-    """Train the reranker, fit its figures on other articles, measure both, and write OUT/weights.
+def reranker(
+    squad: Path,
+    out: Path,
+    seed: int,
+    depth: int,
+    begin: str,
+    cross_encoder: bool,
+    data_dir: Path | None,
+    **values: Any,
+) -> None:
+    """Fit the reranker, measure it on other articles, and write OUT/weights.
 
-    The same command goes on from what is in OUT; with another --depth it only fits and measures again.
+    With --cross-encoder a model that reads each hit is trained first. The same command goes on from what is in OUT;
+    with another --depth it only fits and measures again.
     """
     from llm.files import sha256_of
     from rag.rerank.shipped import WEIGHTS_FILE
@@ -74,10 +92,14 @@ def reranker(squad: Path, out: Path, seed: int, depth: int, begin: str, data_dir
     about |= {"data": squad.name, "data_sha256": sha256_of(squad)}
     run = TrainingRun(out, "reranker", about, is_main=True)
     kept = out / "lists" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
-    lists = _searched(kept, squad, values, seed, lambda: _embedder(encoder.folder, ground.device))
-    trained = train_cross_encoder(
-        lists["train"], encoder.folder, _weights(begin, encoder.folder), out, settings, ground.device, report=run.report
-    )
+    parts = _PARTS if cross_encoder else tuple(part for part in _PARTS if not part.startswith("train"))
+    lists = _searched(kept, squad, values, seed, parts, lambda: _embedder(encoder.folder, ground.device))
+    trained: Path | None = None
+    if cross_encoder:
+        weights = _weights(begin, encoder.folder)
+        trained = train_cross_encoder(
+            lists["train"], encoder.folder, weights, out, settings, ground.device, report=run.report
+        )
     made = make_package(
         trained,
         encoder.folder,
@@ -85,21 +107,20 @@ def reranker(squad: Path, out: Path, seed: int, depth: int, begin: str, data_dir
         ground.device,
         depth=depth,
         held=Held(fit=lists["fit"], test=lists["test"], test_headed=lists["test_headed"]),
-        about=_lines(begin, len(lists["train"]), values, seed),
+        about=_lines(begin if cross_encoder else None, len(lists["train"]), values, seed),
         say=_say,
     )
-    n_bytes = (out / "weights" / WEIGHTS_FILE).stat().st_size
+    n_bytes = (out / "weights" / WEIGHTS_FILE).stat().st_size if trained is not None else 0
     result = run.finish({"folder": str(out / "weights"), "weights_bytes": n_bytes, "measured": made.measured})
     click.echo(json.dumps(result))
 
 
 def _searched(
-    folder: Path, squad: Path, values: Mapping[str, Any], seed: int, embedder: Any
+    folder: Path, squad: Path, values: Mapping[str, Any], seed: int, parts: Sequence[str], embedder: Any
 ) -> "dict[str, list[RankedQuestion]]":
     """Questions to train, fit and measure with, with their hits; read where an earlier run wrote them."""
     from rag.rerank_training.lists import read_lists, search_questions, write_lists
 
-    parts = ("train", "train_headed", "fit", "fit_headed", "test", "test_headed")
     if not all((folder / f"{part}.json").is_file() for part in parts):
         embed: Embedder = embedder()
         wanted = _corpora(squad, values, seed)
@@ -112,7 +133,7 @@ def _searched(
             rng = random.Random(f"{seed} {part}")
             headed = part.endswith("headed")
             write_lists(search_questions(articles, embed, n_questions=n_questions, headed=headed, rng=rng), path)
-    read = {part: read_lists(folder / f"{part}.json") for part in parts}
+    read = {part: read_lists(folder / f"{part}.json") if part in parts else [] for part in _PARTS}
     return {
         "train": read["train"] + read["train_headed"],
         "fit": read["fit"] + read["fit_headed"],
@@ -168,9 +189,11 @@ def _weights(begin: str, encoder: Path) -> Any:
     return weights
 
 
-def _lines(begin: str, n_questions: int, values: Mapping[str, Any], seed: int) -> str:
+def _lines(begin: str | None, n_questions: int, values: Mapping[str, Any], seed: int) -> str:
     """Lines of the model card."""
     command = " ".join(["citebound", *sys.argv[1:]])
+    if begin is None:
+        return f"- **Command**: `{command}`, seed {seed}"
     start = "the encoder of the shipped verifier" if begin == "verifier" else "the plain base"
     return (
         f"- **Command**: `{command}`\n"

@@ -1,9 +1,9 @@
-"""The shipped reranker: a cross-encoder reads passage and question, and a logistic function adds what the search knows.
+"""A reranker: a logistic function of what the search knows and, where there is one, of what a cross-encoder reads.
 
 Nothing in a passage is ever obeyed: it is only compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ _DIGITS = 6  # of a probability
 class FusedReranker:
     """`rag.rerank.reorder.Reranker`. Deterministic, and thread-safe where the model is."""
 
-    def __init__(self, model: PairModel, parameters: Parameters) -> None:
+    def __init__(self, model: PairModel | None, parameters: Parameters) -> None:
         self._model = model
         self._parameters = parameters
 
@@ -41,7 +41,8 @@ class FusedReranker:
         """See Reranker."""
         if not hits:
             return ()
-        values = signals(query, hits, read_hits(self._model, query, hits))
+        logits = None if self._model is None else read_hits(self._model, query, hits)
+        values = signals(query, hits, logits)
         probabilities = np.exp(-np.logaddexp(0.0, -self._parameters.log_odds(values)))
         return tuple(round(float(one), _DIGITS) for one in probabilities)
 
@@ -51,24 +52,29 @@ def read_hits(model: PairModel, query: str, hits: Sequence[Hit]) -> FloatArray:
     return model.logits([(embedding_text(hit.passage), query) for hit in hits])[:, 0]
 
 
-def load_reranker(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER) -> FusedReranker:
-    """The shipped reranker (or the one in `folder`) on its base encoder all-MiniLM-L6-v2; imports torch.
+def load_reranker(
+    base_folder: Callable[[], Path], device: Callable[[], Device], folder: Path = SHIPPED_FOLDER
+) -> FusedReranker:
+    """The shipped reranker, or the one in `folder`; imports torch only where it has a cross-encoder.
 
     Args:
-        base_folder: where the base encoder lies, as `llm.sources` resolved it.
-        device: where to run, as `llm.device` probed it.
-        folder: the weights with their parameters.
+        base_folder: tells where the base encoder all-MiniLM-L6-v2 lies; asked only for a cross-encoder.
+        device: tells where to run; asked only for a cross-encoder.
+        folder: the figures, and the weights if there are any.
 
     Raises:
         NotReadyError: a file is missing, or the base is not the one that the reranker was trained from.
     """
     parameters = read_parameters(folder)
-    if sha256_of_base(base_folder) != parameters.base_sha256:
+    if parameters.base_sha256 is None:
+        return FusedReranker(None, parameters)
+    base = base_folder()
+    if sha256_of_base(base) != parameters.base_sha256:
         raise NotReadyError(
-            f"{base_folder} does not hold the encoder that the reranker was trained from; "
+            f"{base} does not hold the encoder that the reranker was trained from; "
             "run citebound models pull all-MiniLM-L6-v2"
         )
-    return FusedReranker(load_pair_model(base_folder, folder, device), parameters)
+    return FusedReranker(load_pair_model(base, folder, device()), parameters)
 
 
 def load_pair_model(base_folder: Path, folder: Path, device: Device) -> CrossEncoder:

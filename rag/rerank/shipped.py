@@ -1,4 +1,4 @@
-"""What is shipped of the reranker: trained differences in `reranker.safetensors`, figures in `reranker.json`."""
+"""What is shipped of the reranker: figures in `reranker.json`, and the differences of a cross-encoder if it has one."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ PARAMETERS_FILE = "reranker.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """The figures that belong to trained weights."""
+    """The figures of one reranker."""
 
     name: str
     version: str
-    base_sha256: str  # of the base encoder's model.safetensors
-    depth: int  # hits that are read
+    base_sha256: str | None  # of the model.safetensors that its cross-encoder was trained from; None: it has none
+    depth: int  # hits that are put in order
     weights: Mapping[str, float]  # by name of FEATURES
     bias: float
     measured: Mapping[str, Any] = field(default_factory=dict)  # for people

@@ -23,21 +23,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadQuestion:
-    """A searched question with what the model makes of each hit."""
+    """A searched question with what the model, if there is one, makes of each hit."""
 
     ranked: RankedQuestion
-    logits: FloatArray  # (n_hits,)
+    logits: FloatArray | None  # (n_hits,)
 
     def signals(self, depth: int) -> Array:
         """`rag.rerank.signals.signals` of the first `depth` hits."""
-        return signals(self.ranked.question, self.ranked.hits[:depth], self.logits[:depth])
+        logits = None if self.logits is None else self.logits[:depth]
+        return signals(self.ranked.question, self.ranked.hits[:depth], logits)
 
 
-def read_questions(lists: Sequence[RankedQuestion], model: PairModel, say: Say) -> list[ReadQuestion]:
+def read_questions(lists: Sequence[RankedQuestion], model: PairModel | None, say: Say) -> list[ReadQuestion]:
     """Every hit of every question is read, a question at a time as the service does."""
     found = []
     for done, one in enumerate(lists, start=1):
-        found.append(ReadQuestion(ranked=one, logits=read_hits(model, one.question, one.hits)))
+        logits = None if model is None else read_hits(model, one.question, one.hits)
+        found.append(ReadQuestion(ranked=one, logits=logits))
         if done % 100 == 0:
             say(f"read {done} of {len(lists)} questions")
     return found
@@ -67,25 +69,26 @@ def measure(read: Sequence[ReadQuestion], fusion: Logistic, without_model: Logis
     scores = [fusion.log_odds(one.signals(depth)) for one in read]
     labels = np.concatenate([np.array(one.ranked.labels[:depth], dtype=np.float64) for one in read])
     probabilities = sigmoid(np.concatenate(scores))
+    alone = [one.logits[:depth] for one in read if one.logits is not None]
     return {
         "n": len(read),
         "depth": depth,
         "search": _recall(read, [-np.arange(len(one.ranked.hits)) for one in read], depth),
         "without_model": _recall(read, [without_model.log_odds(one.signals(depth)) for one in read], depth),
-        "model_alone": _recall(read, [one.logits[:depth] for one in read], depth),
+        "model_alone": _recall(read, alone, depth) if alone else None,
         "reranked": _recall(read, scores, depth),
         "brier": round(brier(probabilities, labels), 4),
         "ece": round(expected_calibration_error(probabilities, labels), 4),
     }
 
 
-def measure_seconds(lists: Sequence[RankedQuestion], model: PairModel, depth: int, *, n: int = 30) -> float:
+def measure_seconds(lists: Sequence[RankedQuestion], model: PairModel | None, depth: int, *, n: int = 30) -> float:
     """The median of what scoring the first `depth` hits of a question takes, over the first `n` questions."""
     taken = []
     for one in lists[:n]:
         started = time.perf_counter()
         hits = one.hits[:depth]
-        signals(one.question, hits, read_hits(model, one.question, hits))
+        signals(one.question, hits, None if model is None else read_hits(model, one.question, hits))
         taken.append(time.perf_counter() - started)
     return round(float(np.median(taken)), 4)
 

@@ -158,7 +158,7 @@ def test_the_fit_finds_what_tells_right_from_wrong(lists) -> None:
 
 
 def test_the_package_reads_what_it_was_made_of(package: Path, trained: Path, tiny_base: Path) -> None:
-    reranker = load_reranker(tiny_base, CPU, package)
+    reranker = load_reranker(lambda: tiny_base, lambda: CPU, package)
     assert (reranker.name, reranker.depth) == ("citebound-reranker", 4)
     parameters = read_parameters(package)
     assert set(parameters.weights) == set(FEATURES)
@@ -174,8 +174,25 @@ def test_the_package_reads_what_it_was_made_of(package: Path, trained: Path, tin
     assert all(0 <= (hit.scores.rerank or 0) <= 1 for hit in found)
 
 
+def test_without_a_cross_encoder_no_weights_are_written_and_no_base_is_needed(
+    lists, tiny_base: Path, tmp_path: Path
+) -> None:
+    held = Held(fit=lists[:20], test=lists[20:30], test_headed=lists[30:])
+    made = make_package(None, tiny_base, tmp_path, CPU, depth=4, held=held, about="- here", say=lambda line: None)
+    assert made.base_sha256 is None and made.weights["model"] == 0
+    assert made.measured["held_out_depth_4"]["model_alone"] is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CARD_FILE, "reranker.json"]
+
+    def never() -> Path:
+        raise AssertionError
+
+    reranker = load_reranker(never, never, tmp_path)  # type: ignore[arg-type]
+    probabilities = reranker.score(lists[0].question, lists[0].hits[:4])
+    assert len(probabilities) == 4 and all(0 < one < 1 for one in probabilities)
+
+
 def test_any_length_and_script_is_scored(package: Path, tiny_base: Path, lists) -> None:
-    reranker = load_reranker(tiny_base, CPU, package)
+    reranker = load_reranker(lambda: tiny_base, lambda: CPU, package)
     hits = list(lists[0].hits[:2])
     for text in ("", "Cats sleep. " * 5_000, "橋は古いです。" * 300, "a" * 30_000):
         long = dataclasses.replace(hits[0], passage=dataclasses.replace(hits[0].passage, text=text))
@@ -188,4 +205,4 @@ def test_another_base_is_refused(package: Path, tiny_base: Path, tmp_path: Path)
         (tmp_path / path.name).write_bytes(path.read_bytes())
     write_parameters(dataclasses.replace(read_parameters(package), base_sha256="0" * 64), tmp_path)
     with pytest.raises(NotReadyError, match="trained from"):
-        load_reranker(tiny_base, CPU, tmp_path)
+        load_reranker(lambda: tiny_base, lambda: CPU, tmp_path)
