@@ -15,6 +15,11 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
+async def _parts(request: Request) -> Parts:
+    """The same as a dependency; not a plain function, which would cost each request a worker thread."""
+    return parts_of(request)
+
+
 def with_key(request: Request) -> None:
     """Let in whoever may use the service. Runs in a worker thread: it reads the catalog."""
     request.state.client = parts_of(request).gate.check(request, needs_key=True)
@@ -45,7 +50,7 @@ async def with_known_parameters(request: Request) -> None:
         raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown])
 
 
-PartsDep = Annotated[Parts, Depends(parts_of)]
+PartsDep = Annotated[Parts, Depends(_parts)]
 WithKey = Depends(with_key)
 WithKnownParameters = Depends(with_known_parameters)
 WithoutKey = Depends(without_key)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 HEARTBEAT = b": still here\n\n"
+_MAX_CHUNK_BYTES = 64 * 1024  # of events that are sent together
 
 T = TypeVar("T")
 Outbox = MemoryObjectSendStream[bytes]
@@ -125,8 +126,18 @@ class EventStream(Response):
                 body = HEARTBEAT
                 with anyio.move_on_after(self._heartbeat_seconds):
                     try:
-                        body = await inbox.receive()
+                        body = _with_waiting(await inbox.receive(), inbox)
                     except anyio.EndOfStream:
                         break
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _with_waiting(body: bytes, inbox: MemoryObjectReceiveStream[bytes]) -> bytes:
+    """An event and those that wait behind it: while the loop was busy, several have come, and one sending does."""
+    bodies, n_bytes = [body], len(body)
+    with suppress(anyio.WouldBlock, anyio.EndOfStream):  # the end is met again by the next one who waits
+        while n_bytes < _MAX_CHUNK_BYTES:
+            bodies.append(inbox.receive_nowait())
+            n_bytes += len(bodies[-1])
+    return b"".join(bodies)

@@ -26,7 +26,7 @@ from rag.prompt_passage import Neighbour, covers, fill
 from rag.types import Carried, Hit, Usage
 
 _LEAST_SHARED = 0.75  # of a follow-up's hits, to go on from the prompt before it: six of eight
-_NEW_SHARE = 0.28  # of that prompt's tokens are read anew; with what a question costs besides, half of its time
+_NEW_SHARE = 0.33  # of that prompt's tokens are read anew; with what a question costs besides, half of its time
 _LEAST_NEW = 100  # tokens that are read anew at most, where the share is less: a question and a sentence or two
 _TOLD = {"user": "question", "assistant": "answer", "system": "note"}
 _OWN_WORDS = 5  # a shorter follow-up does not stand on its own

@@ -85,7 +85,7 @@ def make_package(
 def _card(parameters: Parameters, about: str, held: Held) -> str:
     """The model card."""
     base = (
-        "- **Base**: none; seven figures in `reranker.json` are all there is.\n"
+        "- **Base**: none; five figures in `reranker.json` are all there is.\n"
         if parameters.base_sha256 is None
         else f"""- **Base**: all-MiniLM-L6-v2 (Apache-2.0), SHA-256 of `model.safetensors` {parameters.base_sha256}. Its
   weights are not here: `{WEIGHTS_FILE}` holds the differences that training made, int8 a row; word and position
@@ -109,7 +109,7 @@ search in order. See `docs/retrieval.md`.
   below 26 were never trained or fitted on.
 - **Licence**: Apache-2.0, as this project.
 {about}
-- **Fitted on** {len(held.fit)} questions of articles that the cross-encoder was not trained on; **measured on**
+- **Fitted on** {len(held.fit)} questions of articles kept for it; **measured on**
   {len(held.test)} questions of held-out articles whose passages have no heading, and {len(held.test_headed)} whose
   passages have their article's title as heading.
 
