@@ -22,6 +22,7 @@ PairKind = Literal["invented", "misread", "remembered", "miscited", "withheld", 
 
 _WRONG = (("invented", 0.2), ("misread", 0.25), ("miscited", 0.3), ("withheld", 0.25))  # shares, where they answer
 _KNOWN = 0.5  # of the questions to a paragraph that was left out are answered from it, the others from what is shown
+_PLAIN = ("answerable", "swapped")  # kinds whose answer is a few words of one passage
 _MAX_TRIES = 50  # for another answer of the same kind
 
 
@@ -87,7 +88,7 @@ def _instead_of_answering(
         if remembered is None or remembered.casefold() in shown:
             return None
         return "remembered", example.answer.replace(words, remembered, 1)
-    if example.kind in ("sentence", "two"):  # no rule of below makes a worse one of them
+    if example.kind not in _PLAIN:  # no rule of below makes a worse one of it
         return None
     (kind,) = rng.choices([name for name, _ in _WRONG], [share for _, share in _WRONG])
     if kind == "withheld":
@@ -115,7 +116,7 @@ def _instead_of_abstaining(
     remembered = known.get(example.question)
     if remembered is not None and rng.random() < _KNOWN:
         return "answered", f"{remembered} [{rng.randint(1, len(example.passages))}]"
-    misread = [other.answer for other in group if other.answer != NOT_IN_DOCUMENTS]
+    misread = [other.answer for other in group if other.kind in _PLAIN]
     return ("answered", rng.choice(misread)) if misread else None
 
 
@@ -123,7 +124,7 @@ def _is_another(example: TrainingExample, words: str) -> bool:
     """Whether the answer of `example` is of the kind of `words` and says something else."""
     other = drop_markers(example.answer).strip()
     return (
-        example.answer != NOT_IN_DOCUMENTS
+        example.kind in _PLAIN
         and same_kind(other, words)
         and other.casefold() not in words.casefold()
         and words.casefold() not in other.casefold()

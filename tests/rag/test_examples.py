@@ -2,6 +2,7 @@ import json
 import random
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,6 +158,7 @@ def test_about_a_tenth_of_the_titles_is_held_out_however_blanks_are_written() ->
 
 @settings(max_examples=40, deadline=None)
 @given(seeds)
+@hypothesis.example(521)  # another question of the group is answered in a whole sentence
 def test_the_answer_that_is_not_preferred_is_wrong_in_the_way_it_says(seed: int) -> None:
     pairs = list(make_pairs(ARTICLES, n_groups=4, rng=random.Random(seed)))
     assert pairs == list(make_pairs(ARTICLES, n_groups=4, rng=random.Random(seed)))
