@@ -7,12 +7,23 @@ answering sentence (unsupported). Claims of two facts of which one is missing ar
 """
 
 import random
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.text import content_words, split_sentences
+from rag.verify.altered import (
+    answer_kind,
+    ask_whether,
+    changed_number,
+    negate,
+    overlap,
+    reordered,
+    same_shape,
+    shortened,
+    swap_names,
+    without_fact,
+)
 from rag.verify.declare import declare
 from rag.verify.pairs import (
     CONTRADICTED,
@@ -24,28 +35,7 @@ from rag.verify.pairs import (
     TrainingPair,
 )
 
-_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
-_YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
-_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'’-]+(?:\s+(?:(?:of|the|de|von|van)\s+)?[A-Z][\w'’-]+)*")
-_NEGATED = re.compile(
-    r"\b(is|was|are|were|has been|have been|had been|can|could|will|would|did|does|do)\b(?!\s+not|n't)"
-)
-_VERB_FIRST = re.compile(r"^((?:\S+ ){0,5}?\S+) (is|was|are|were|can|could|will|would|has|have|had) (?!not\b)(.+)$")
-_ARTICLES = frozenset(("The", "A", "An", "His", "Her", "Its", "Their", "This", "These", "In", "On", "At"))
-_ASIDE = re.compile(r"\s*\([^()]{1,80}\)|, (?:which|who|where|when)\b[^,.;]{3,80}(?=,)")
-_WH = re.compile(r"\b(who|whom|whose|when|where|why|how many|how much|how|what year|what|which)\b", re.IGNORECASE)
 _ONE_ANSWER = frozenset(("year", "number", "date", "who_name_short", "who_name_long"))
-_FACTS = (
-    re.compile(r",\s[^,.;()]{8,90}(?=[,;])"),
-    re.compile(r",\s(?!and\b)[^,.;()]{8,90}(?=\.$)"),
-    re.compile(
-        r"\s(?:in|on|at|by|from|for|with|during|to|of|since|until|after|before|between)\s(?:(?:the|a|an|early|late|about)\s)?"
-        r"(?:[A-Z][\w'’-]*|\d[\d,.]*)(?:\s(?:of|and|the|[A-Z][\w'’-]*|\d+))*(?=[\s,.;])(?<!\sof)(?<!\sand)(?<!\sthe)"
-    ),
-    re.compile(r",?\sand\s[^,.;()]{8,90}(?=[,.;])"),
-)
-_OPENING = re.compile(r"^((?:In|On|At|During|After|Before|Since|By|From|As of)\s[^,]{3,40}),\s(.{20,})$", re.DOTALL)
-_FILLERS = re.compile(r"\b(?:also|however,|however|then|very|often|usually|generally|largely|mainly|famously) ", re.I)
 _RECIPES = (  # (recipe, weight)
     ("right", 30),
     ("swapped", 20),
@@ -139,7 +129,7 @@ class PairBuilder:
         others = [
             other.question.answer
             for other in self._in_paragraph[place.paragraph]
-            if other.kind != place.kind and not _overlap(other.question.answer, place.question.answer)
+            if other.kind != place.kind and not overlap(other.question.answer, place.question.answer)
         ]
         if not others:
             return None
@@ -151,7 +141,7 @@ class PairBuilder:
         others = [
             other
             for other in self._in_paragraph[place.paragraph]
-            if not _overlap(other.question.answer, place.question.answer)
+            if not overlap(other.question.answer, place.question.answer)
         ]
         other = self._rng.choice(others) if others else None
         said = declare(other.question.text, other.question.answer) if other is not None else None
@@ -226,15 +216,15 @@ class PairBuilder:
         if self._rng.random() < 0.5:
             claim = self._worded(place.question.text, place.question.answer)
         else:
-            claim = _shortened(place.sentences[place.sentence])
+            claim = shortened(place.sentences[place.sentence])
         return self._pair("without_sentence", evidence, claim, UNSUPPORTED)
 
     def _sentence(self, place: _Place) -> TrainingPair | None:
-        claim = _shortened(place.sentences[place.sentence])
+        claim = shortened(place.sentences[place.sentence])
         return self._pair("sentence", self._evidence(place), claim, SUPPORTED)
 
     def _sentence_number(self, place: _Place) -> TrainingPair | None:
-        claim = changed_number(_shortened(place.sentences[place.sentence]), self._rng)
+        claim = changed_number(shortened(place.sentences[place.sentence]), self._rng)
         return self._pair("sentence_number", self._evidence(place), claim, CONTRADICTED) if claim else None
 
     def _sentence_swapped(self, place: _Place) -> TrainingPair | None:
@@ -242,7 +232,7 @@ class PairBuilder:
         wrong = self._other_answer(place)
         if wrong is None or said.count(place.question.answer) != 1:
             return None
-        claim = _shortened(said.replace(place.question.answer, wrong))
+        claim = shortened(said.replace(place.question.answer, wrong))
         if wrong not in claim:
             return None
         return self._pair("sentence_swapped", self._evidence(place), claim, CONTRADICTED)
@@ -250,12 +240,12 @@ class PairBuilder:
     def _negated(self, place: _Place) -> TrainingPair | None:
         said = declare(place.question.text, place.question.answer)
         if said is None or self._rng.random() < 0.4:
-            said = _shortened(place.sentences[place.sentence])
+            said = shortened(place.sentences[place.sentence])
         claim = negate(said)
         return self._pair("negated", self._evidence(place), claim, CONTRADICTED) if claim else None
 
     def _roles(self, place: _Place) -> TrainingPair | None:
-        claim = swap_names(_shortened(place.sentences[place.sentence]), self._rng)
+        claim = swap_names(shortened(place.sentences[place.sentence]), self._rng)
         return self._pair("roles", self._evidence(place), claim, NOT_SUPPORTED) if claim else None
 
     def _both(self, place: _Place) -> TrainingPair | None:
@@ -361,15 +351,17 @@ class PairBuilder:
         near = [
             other.question.answer
             for other in self._in_paragraph[place.paragraph]
-            if other.kind == place.kind and not _overlap(other.question.answer, answer)
+            if other.kind == place.kind and not overlap(other.question.answer, answer)
         ]
         near += [
-            text for text in _same_shape(self._paragraphs[place.paragraph].text, place) if not _overlap(text, answer)
+            text
+            for text in same_shape(self._paragraphs[place.paragraph].text, answer, place.kind)
+            if not overlap(text, answer)
         ]
         if near and self._rng.random() < 0.75:
             return self._rng.choice(near)
         title = self._paragraphs[place.paragraph].title
-        far = [text for text in self._of_kind[title, place.kind] if not _overlap(text, answer)]
+        far = [text for text in self._of_kind[title, place.kind] if not overlap(text, answer)]
         far = far or near
         return self._rng.choice(far) if far else None
 
@@ -419,100 +411,6 @@ class PairBuilder:
         return list(sentences[first : max(first + width, at + 1)])
 
 
-def changed_number(text: str, rng: random.Random) -> str | None:
-    """`text` with one number changed by a little or exchanged for another of the text; None where there is none."""
-    found = list(_DIGITS.finditer(text))
-    if not found:
-        return None
-    at = rng.choice(found)
-    others = [match.group() for match in found if match.group() != at.group()]
-    if others and rng.random() < 0.4:
-        new = rng.choice(others)
-    else:
-        digits = at.group()
-        place = rng.choice([index for index, char in enumerate(digits) if char.isdigit()][-2:])
-        new = digits[:place] + str((int(digits[place]) + rng.randrange(1, 9)) % 10) + digits[place + 1 :]
-    return text[: at.start()] + new + text[at.end() :]
-
-
-def negate(text: str) -> str | None:
-    """`text` with its first auxiliary verb negated, or a negation taken out; None where there is neither."""
-    plain = re.sub(r"\b(did|does|do|is|was|are|were|could|would|can)(?:n't| not)\b", r"\1", text)
-    if plain != text:
-        return plain
-    found = _NEGATED.search(text)
-    if found is None:
-        return None
-    first = found.group().split()[0]
-    return f"{text[: found.start()]}{first} not{found.group()[len(first) :]}{text[found.end() :]}"
-
-
-def swap_names(text: str, rng: random.Random) -> str | None:
-    """`text` with two of its names exchanged; None where it holds no two different ones."""
-    found = [match for match in _NAME.finditer(text) if len(match.group()) > 2]
-    pairs = [
-        (a, b)
-        for i, a in enumerate(found)
-        for b in found[i + 1 :]
-        if not _overlap(a.group(), b.group()) and not re.fullmatch(r",?\s*(?:and|or|,)\s*", text[a.end() : b.start()])
-    ]
-    if not pairs:
-        return None
-    a, b = rng.choice(pairs)
-    return text[: a.start()] + b.group() + text[a.end() : b.start()] + a.group() + text[b.end() :]
-
-
-def ask_whether(statement: str) -> str | None:
-    """The question whether `statement` is so; None where its verb is not found near its beginning."""
-    found = _VERB_FIRST.match(statement)
-    if found is None:
-        return None
-    subject, verb, rest = found.groups()
-    opens = subject.split()[0]
-    if opens in _ARTICLES:
-        subject = subject[0].lower() + subject[1:]
-    return f"{verb.capitalize()} {subject} {rest.rstrip('. ')}?"
-
-
-def without_fact(sentence: str, rng: random.Random) -> tuple[str, str] | None:
-    """`sentence` less one of the things it says, and that thing; None where nothing can be taken out.
-
-    What is taken out is a stretch between commas, a phrase of a preposition with a name or a number, or what follows
-    an "and"; each leaves at least five words.
-    """
-    found = [match for pattern in _FACTS for match in pattern.finditer(sentence) if content_words(match.group())]
-    found = [match for match in found if len(sentence.split()) - len(match.group().split()) >= 5]
-    if not found:
-        return None
-    cut = rng.choice(found)
-    rest = f"{sentence[: cut.start()]}{sentence[cut.end() :]}"
-    return " ".join(rest.replace(" .", ".").replace(" ,", ",").split()), cut.group()
-
-
-def reordered(sentence: str, rng: random.Random) -> str:
-    """`sentence` with an opening phrase at its end, or without filling words: the same statement, less of a copy."""
-    if rng.random() < 0.5:
-        sentence = _FILLERS.sub("", sentence)
-    opening = _OPENING.match(sentence)
-    if opening is not None and rng.random() < 0.6:
-        phrase, rest = opening.groups()
-        sentence = f"{rest[0].upper()}{rest[1:].rstrip('. ')} {phrase[0].lower()}{phrase[1:]}."
-    return sentence
-
-
-def answer_kind(question: str, answer: str) -> str:
-    """What sort of answer this is: the word that asks, and the shape of the answer."""
-    found = _WH.search(question)
-    asked = found.group().casefold() if found is not None else "what"
-    if _YEAR.fullmatch(answer):
-        return "year"
-    if _DIGITS.search(answer):
-        return "number" if asked.startswith("how") or _DIGITS.fullmatch(answer) else "date"
-    named = answer[:1].isupper() or sum(word[:1].isupper() for word in answer.split()) >= 2
-    length = "short" if len(answer.split()) <= 4 else "long"
-    return f"{'who' if asked.startswith('who') else 'what'}_{'name' if named else 'words'}_{length}"
-
-
 def _places(index: int, paragraph: Paragraph) -> Iterator[_Place]:
     """The questions of one paragraph with the sentences that answer them."""
     spans = split_sentences(paragraph.text)
@@ -527,26 +425,3 @@ def _places(index: int, paragraph: Paragraph) -> Iterator[_Place]:
 
 def _cut(text: str) -> list[str]:
     return [span.cut(text) for span in split_sentences(text)]
-
-
-def _same_shape(text: str, place: _Place) -> Iterable[str]:
-    """Other years, numbers or names of the paragraph, where the answer is one."""
-    answer = place.question.answer
-    if _YEAR.fullmatch(answer):
-        return [match.group() for match in _YEAR.finditer(text)]
-    if _DIGITS.fullmatch(answer):
-        return [match.group() for match in _DIGITS.finditer(text) if not _YEAR.fullmatch(match.group())]
-    if place.kind.startswith("who_name"):
-        return [match.group() for match in _NAME.finditer(text) if " " in match.group()]
-    return ()
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two answers may say the same thing: a common content word, or one inside the other."""
-    first, second = one.casefold(), other.casefold()
-    return first in second or second in first or bool(set(content_words(one)) & set(content_words(other)))
-
-
-def _shortened(sentence: str) -> str:
-    """A sentence without its asides."""
-    return _ASIDE.sub("", sentence)

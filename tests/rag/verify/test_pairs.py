@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import InvalidInputError
-from rag.verify.built_pairs import (
-    PairBuilder,
+from rag.verify.altered import (
     answer_kind,
     ask_whether,
     changed_number,
@@ -16,6 +15,7 @@ from rag.verify.built_pairs import (
     swap_names,
     without_fact,
 )
+from rag.verify.built_pairs import PairBuilder
 from rag.verify.declare import declare
 from rag.verify.pairs import (
     CONTRADICTED,
