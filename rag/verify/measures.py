@@ -13,10 +13,22 @@ _KINDS = {
 }
 _UNITS = {kind: rf"(?:{'|'.join(units.split())})" for kind, units in _KINDS.items()}
 _NUMBER = r"\d[\d,.]*(?:\s(?:hundred|thousand|million|billion|trillion))?"
-_ASKED = {
-    kind: re.compile(rf"\b(?:how many|wie viele|number of)\s+(?:\w+\s+)?{unit}(?!\w)", re.IGNORECASE)
-    for kind, unit in _UNITS.items()
-} | {"a share": re.compile(r"\b(?:what|which)\s+(?:percent|percentage|share)\b|\bwie viel prozent\b", re.IGNORECASE)}
+_ASKED = [  # (what asks, what it asks for, kinds that answer it)
+    *(
+        (re.compile(rf"\b(?:how many|wie viele|number of)\s+(?:\w+\s+)?{unit}(?!\w)", re.IGNORECASE), kind, {kind})
+        for kind, unit in _UNITS.items()
+    ),
+    (
+        re.compile(r"\b(?:what|which)\s+(?:percent|percentage|share)\b|\bwie viel prozent\b", re.IGNORECASE),
+        "a share",
+        {"a share"},
+    ),
+    (
+        re.compile(r"\bhow much\b.*\b(?:paid|pays?|costs?|charged?|prices?|earn(?:s|ed)?|spen[dt]|reimbursed)\b", re.I),
+        "money",
+        {"money", "a share"},
+    ),
+]
 _TOLD = {
     kind: re.compile(rf"(?:{_NUMBER}[\s-]?|\b\w+[\s-]){unit}(?!\w)|(?<!\w){unit}\s?\d", re.IGNORECASE)
     for kind, unit in _UNITS.items()
@@ -29,10 +41,11 @@ def other_measure(question: str, answer: str) -> tuple[str, str] | None:
 
     None where the question asks for no amount with a unit, or the answer names no unit: "14" may well be weeks.
     """
-    asked = [kind for kind, pattern in _ASKED.items() if pattern.search(question)]
+    asked = [(kind, accepted) for pattern, kind, accepted in _ASKED if pattern.search(question)]
     if len(asked) != 1 or len(answer.split()) > _MAX_WORDS:
         return None
+    ((kind, accepted),) = asked
     told = {kind: match[0].strip() for kind, pattern in _TOLD.items() if (match := pattern.search(answer))}
-    if not told or asked[0] in told:
+    if not told or accepted & told.keys():
         return None
-    return next(iter(told.values())), asked[0]
+    return next(iter(told.values())), kind
