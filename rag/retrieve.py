@@ -19,6 +19,7 @@ from rag.types import Hit, IdArray, Passage, Scores
 MAX_K = 1000
 MAX_QUERY_CHARS = 20_000
 _MIN_DEPTH = 50
+_WAIT_SECONDS = 0.5  # at most, for the indexes to hold what was committed before the search
 _DOCUMENTS_AT_ONCE = 1000
 
 
@@ -79,6 +80,7 @@ class Retriever:
         """
         started = time.perf_counter()
         check_search(query, k)
+        self._indexes.await_changes(_WAIT_SECONDS)
         allowed = None
         if metadata_filter:
             allowed = self._passages_where(parse_filter(metadata_filter), collection)

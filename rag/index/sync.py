@@ -54,6 +54,7 @@ class Indexes:
         self._snapshot_path = folder / SNAPSHOT_NAME
         self._lock = threading.Lock()
         self._dense_seq = 0
+        self._held_seq = 0  # the last change that both hold; read without the lock
         self._snapshot_seq: int | None = None  # of the file that the catalog names
 
     @property
@@ -105,6 +106,25 @@ class Indexes:
         """
         with self._lock:
             return self._catch_up()
+
+    def await_changes(self, seconds: float) -> bool:
+        """Whether both indexes hold everything that is committed now; waits that long for who is at it, or does it.
+
+        A search that begins after a document became ready calls this, so that it finds the document in both indexes
+        or, where something keeps them for longer, in what they hold.
+        """
+        if self._catalog.changes.last_seq() <= self._held_seq:
+            return True
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            self._catch_up()
+        except CiteboundError as error:
+            _log.warning("search_of_older_indexes", error=type(error).__name__)
+            return False
+        finally:
+            self._lock.release()
+        return True
 
     def snapshot(self) -> bool:
         """Write the dense index to disk, so that the next start need not read all vectors from the catalog.
@@ -209,6 +229,7 @@ class Indexes:
             self._apply_to_dense(changes)
             self._apply_to_lexical(changes)
             n_changes += len(changes)
+        self._held_seq = seq
         if n_changes:
             _log.debug("indexes_caught_up", first_seq=start + 1, last_seq=seq)
         return n_changes

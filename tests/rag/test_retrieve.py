@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from rag.errors import InvalidFilterError, InvalidInputError
@@ -83,7 +85,38 @@ def test_the_longest_query_is_searched(library, indexes, retriever):
     assert ids(search(retriever, ("soup " * MAX_QUERY_CHARS)[:MAX_QUERY_CHARS], k=1)) == [3]
 
 
-def test_what_the_catalog_has_no_more_is_no_hit(library, indexes, retriever):
+def test_what_was_committed_before_a_search_is_found_in_both_indexes(library, indexes, retriever):
+    library.add(LEAVE)  # nobody has told the indexes
+    (hit,) = search(retriever, "soup", k=1)
+    assert hit.scores.lexical is not None and hit.scores.dense is not None
+    first = library.add("soup again")
+    assert len(ids(search(retriever, "soup", k=9))) == 5
+    library.delete(first.document_id)
+    assert len(ids(search(retriever, "soup", k=9))) == 4
+
+
+def test_a_search_does_not_wait_long_for_indexes_that_are_kept(library, indexes):
+    library.add(LEAVE)
+    held, release = threading.Event(), threading.Event()
+
+    def keep() -> None:
+        with library.catalog.database.exclusive():
+            held.set()
+            release.wait(10)
+
+    with indexes._lock:  # a rebuild has it
+        assert not indexes.await_changes(0.01)
+    assert indexes.await_changes(0.01)
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    assert held.wait(10)
+    assert indexes.await_changes(0.01)  # up to date: nothing is waited for
+    release.set()
+    keeper.join()
+
+
+def test_what_the_catalog_has_no_more_is_no_hit(library, indexes, retriever, monkeypatch):
+    monkeypatch.setattr(indexes, "await_changes", lambda seconds: False)  # as where something keeps them for longer
     document = library.add(LEAVE)
     library.add("leave that stays")
     indexes.catch_up()
@@ -91,7 +124,8 @@ def test_what_the_catalog_has_no_more_is_no_hit(library, indexes, retriever):
     assert ids(search(retriever, "leave", k=1)) == [5]
 
 
-def test_more_is_fetched_where_much_is_gone(library, indexes, retriever):
+def test_more_is_fetched_where_much_is_gone(library, indexes, retriever, monkeypatch):
+    monkeypatch.setattr(indexes, "await_changes", lambda seconds: False)  # as where something keeps them for longer
     document = library.add("\n".join(f"leave leave leave {n}" for n in range(300)))
     library.add("leave that stays although it is the worst of all hits")
     indexes.catch_up()
@@ -99,7 +133,8 @@ def test_more_is_fetched_where_much_is_gone(library, indexes, retriever):
     assert ids(search(retriever, "leave leave 5", k=2)) == [301]
 
 
-def test_a_replaced_version_is_no_hit(library, indexes, retriever):
+def test_a_replaced_version_is_no_hit(library, indexes, retriever, monkeypatch):
+    monkeypatch.setattr(indexes, "await_changes", lambda seconds: False)  # as where something keeps them for longer
     document = library.add("annual leave")
     indexes.catch_up()
     library.replace(document.document_id, "soup")
