@@ -4,14 +4,13 @@ The base encoder lies in a folder that the caller names; the layers that trainin
 differences (`rag.weight_changes`). torch is imported when a model is loaded.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from llm.core_threads import start_core_threads
 from llm.types import Cancel, Device
 from rag.errors import NotReadyError
 from rag.token_counter import load_tokenizer, read_json
@@ -63,7 +62,7 @@ class CrossEncoder:
         on_cpu = device.kind == "cpu"
         self._batch_tokens = _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
         self._n_workers = device.n_threads if on_cpu else 1
-        self._pool = _start_pool(self._n_workers)
+        self._pool = start_core_threads(self._n_workers, "pairs")
 
     def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
         """See PairModel."""
@@ -132,11 +131,10 @@ def load_cross_encoder(
         NotReadyError: the weights do not fit the settings of the base.
     """
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers import BertForSequenceClassification
 
     tokenizer = load_tokenizer(base_folder)
-    settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
-    config = BertConfig(**{**settings, "num_labels": n_outcomes})
+    config = classifier_config(base_folder, n_outcomes=n_outcomes)
     tokenizer.enable_truncation(min(MAX_TOKENS, config.max_position_embeddings), strategy="longest_first")
     tokenizer.no_padding()
     # The fused attention is slower than two batched products in bf16 on a CPU, and faster elsewhere.
@@ -153,17 +151,12 @@ def load_cross_encoder(
     return CrossEncoder(model.to(device.kind).eval(), tokenizer, device, n_outcomes=n_outcomes, autocast=autocast)
 
 
-def _start_pool(n_workers: int) -> ThreadPoolExecutor:
-    """Threads that each use one core for a matrix product, all started before this returns."""
-    import torch
+def classifier_config(base_folder: Path, *, n_outcomes: int, **others: float) -> Any:
+    """The settings of a classifier over the encoder in `base_folder`, with `others` of its config.json replaced."""
+    from transformers import BertConfig
 
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_workers, "pairs", initializer=torch.set_num_threads, initargs=(1,))
-    everybody = threading.Barrier(n_workers)
-    for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
-        started.result()
-    torch.set_num_threads(before)  # threads started later get their cores back
-    return pool
+    settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
+    return BertConfig(**{**settings, **others, "num_labels": n_outcomes})
 
 
 def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from llm.core_threads import start_core_threads
 from llm.errors import UnsafeModelError, UnsupportedError
 from llm.types import Device
 from rag.errors import NotReadyError
@@ -71,8 +72,8 @@ class TorchEmbedder:
         self._device = device
         self._batch_tokens = batch_tokens
         n_workers = device.n_threads if device.kind == "cpu" else 1
-        self._passage_pool = _start_pool(n_workers, "embed-passages")
-        self._query_pool = _start_pool(1, "embed-query")
+        self._passage_pool = start_core_threads(n_workers, "embed-passages")
+        self._query_pool = start_core_threads(1, "embed-query")
         self._queries: OrderedDict[str, FloatArray] = OrderedDict()
         self._queries_lock = threading.Lock()
         self._n_since_trim = 0
@@ -247,20 +248,6 @@ def _return_free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
-
-
-def _start_pool(n_workers: int, name: str) -> ThreadPoolExecutor:
-    """Threads that each use one core for a matrix product, all started before this returns."""
-    import torch
-
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_workers, name, initializer=torch.set_num_threads, initargs=(1,))
-    everybody = threading.Barrier(n_workers)
-    for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
-        started.result()
-    # What one thread asks for is also what threads started later begin with: give those their cores back.
-    torch.set_num_threads(before)
-    return pool
 
 
 def _batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:

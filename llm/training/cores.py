@@ -8,10 +8,11 @@ first: the same run gives the same bytes.
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from llm.core_threads import start_core_threads
 from llm.types import Device
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ AddGradients = Callable[[Sequence[Any], "Callable[[Any], torch.Tensor]"], list[f
 def backward_on_cores(parameters: "Iterable[torch.nn.Parameter]", device: Device) -> Iterator[AddGradients]:
     """A function that adds to each parameter's `grad` the gradient of the losses of some items, and tells the losses.
 
-    On a CPU with several threads as many items are read at once; elsewhere one after the other. Torch's thread count
-    is the device's again afterwards.
+    On a CPU with several threads as many items are read at once; elsewhere one after the other.
     """
     import torch
 
@@ -53,7 +53,7 @@ def backward_on_cores(parameters: "Iterable[torch.nn.Parameter]", device: Device
         yield one_by_one
         return
 
-    with ThreadPoolExecutor(device.n_threads, initializer=torch.set_num_threads, initargs=(1,)) as cores:
+    with start_core_threads(device.n_threads, "gradients") as cores:
 
         def at_once(items: Sequence[Any], loss_of: "Callable[[Any], torch.Tensor]") -> list[float]:
             losses: list[float] = []
@@ -68,7 +68,4 @@ def backward_on_cores(parameters: "Iterable[torch.nn.Parameter]", device: Device
                 add(found)
                 losses.append(loss)
 
-        try:
-            yield at_once
-        finally:
-            torch.set_num_threads(device.n_threads)
+        yield at_once

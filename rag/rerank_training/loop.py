@@ -2,29 +2,30 @@
 
 Loss: the cross-entropy of a softmax over the logits of one right and a few wrong passages of one question (ListNet,
 Cao et al., ICML 2007, with one relevant document). The word and position embeddings stay as they are: they are half of
-the weights and are not shipped. On a CPU each core computes the gradients of its own share of a batch with one thread,
-which needs no waiting between layers; without dropout, so that the same seed gives the same weights.
+the weights and are not shipped. Steps, checkpoints and gradients are those of the decoder's training (`llm.training`);
+without dropout, so that the same seed gives the same weights.
 """
 
+import hashlib
 import random
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
+from llm.training.cores import backward_on_cores
+from llm.training.forward import autocast
+from llm.training.loop import Report, Steps, run_steps
 from llm.types import Device
+from rag.cross_encoder import classifier_config
 from rag.errors import InvalidInputError
 from rag.passage_text import embedding_text
 from rag.rerank_training.lists import RankedQuestion
-from rag.token_counter import load_tokenizer, read_json
+from rag.token_counter import load_tokenizer
 
 MAX_TOKENS = 192  # of a training pair; a paragraph of SQuAD with its question has 160
 N_WRONG = 3  # passages beside the right one
@@ -32,11 +33,8 @@ _HARD = 6  # of the best wrong hits the wrong passages are drawn
 _FROZEN = ("word_embeddings", "position_embeddings")
 _LENGTH_STEP = 16  # lengths are rounded up: kernels are compiled for each new shape
 _POOL_BATCHES = 40  # batches of like lengths are made inside shuffled pools of about so many
-_MAX_GRAD_NORM = 1.0
 MODEL_FILE = "model.safetensors"
-CHECKPOINT_FILE = "state.pt"
 
-Report = Callable[[dict[str, Any]], None]
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -55,6 +53,21 @@ class TrainSettings:
         """Refuse what cannot be trained with."""
         if self.batch_tokens < 1 or not 0 <= self.warmup < 1 or self.peak_lr <= 0:
             raise InvalidInputError("batch tokens and learning rate must be above 0, and warm-up a share below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepSettings:
+    """What `llm.training.loop` asks: up in a line, then down in a line to nothing."""
+
+    peak_lr: float
+    warmup_steps: int
+    decay_steps: int
+    weight_decay: float
+    checkpoint_seconds: float
+    final_lr_share: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 1.0
+    evaluate_every: int = 1
 
 
 Pairs = list[tuple[list[int], list[int]]]  # token ids and type ids of each passage, the right one first
@@ -100,7 +113,7 @@ def train_cross_encoder(
         out: for checkpoint and model.
         settings: how.
         device: where; bf16 is autocast, anything else computes in float32.
-        report: hears of each step: step, n_steps, loss, learning_rate, pairs, tokens, tokens_per_second.
+        report: hears of each step, see `llm.training.loop`; `pairs` is among the figures.
 
     Raises:
         InvalidInputError: there is nothing to learn from.
@@ -111,7 +124,6 @@ def train_cross_encoder(
     if (folder / MODEL_FILE).is_file():
         return folder
     model = _classifier(base_folder, weights, settings.seed).to(device.kind)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     tokenizer = load_tokenizer(base_folder)
     tokenizer.enable_truncation(min(MAX_TOKENS, model.config.max_position_embeddings), strategy="longest_first")
     rng = random.Random(settings.seed)
@@ -119,36 +131,33 @@ def train_cross_encoder(
     batches = list(_batches(learned, settings.batch_tokens, rng))
     if not batches:
         raise InvalidInputError("no question has enough wrong hits to learn from; give more paragraphs")
-    optimizer = torch.optim.AdamW(trained, lr=settings.peak_lr, weight_decay=settings.weight_decay)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(len(batches), settings.warmup))
-    checkpoint = out / "checkpoint" / CHECKPOINT_FILE
-    parts = {"model": model, "optimizer": optimizer, "rate": rate}
-    first = _resume(checkpoint, parts)
-    saved = time.perf_counter()
-    with _gradients(model, trained, device) as gradients:
-        for step, batch in enumerate(batches[first:], start=first + 1):
-            began = time.perf_counter()
-            chosen = [learned[place] for place in batch]
-            loss, n_tokens = gradients(chosen)
-            torch.nn.utils.clip_grad_norm_(trained, _MAX_GRAD_NORM)
-            learning_rate = rate.get_last_lr()[0]
-            optimizer.step()
-            rate.step()
-            seconds = time.perf_counter() - began
-            report(
-                {
-                    "step": step,
-                    "n_steps": len(batches),
-                    "loss": round(loss, 5),
-                    "learning_rate": learning_rate,
-                    "pairs": sum(len(pairs) for pairs in chosen),
-                    "tokens": n_tokens,
-                    "tokens_per_second": round(n_tokens / seconds, 1),
-                }
-            )
-            if time.perf_counter() - saved > settings.checkpoint_seconds:
-                _save(checkpoint, parts, step)
-                saved = time.perf_counter()
+    n_up = round(len(batches) * settings.warmup)
+    steps = _StepSettings(
+        peak_lr=settings.peak_lr,
+        warmup_steps=n_up,
+        decay_steps=max(1, len(batches) - n_up),
+        weight_decay=settings.weight_decay,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    n_at_once = device.n_threads if device.kind == "cpu" else 1
+    with backward_on_cores(model.parameters(), device) as add_gradients:
+
+        def backward(step: int) -> dict[str, float]:
+            batch = [learned[place] for place in batches[step]]
+            shares = [batch[start::n_at_once] for start in range(min(n_at_once, len(batch)))]
+            losses = add_gradients(shares, lambda share: listwise_loss(_logits(model, share, device)) / len(batch))
+            tokens = sum(_width(share) * sum(map(len, share)) for share in shares)
+            return {"loss": sum(losses), "pairs": sum(map(len, batch)), "tokens": tokens}
+
+        run_steps(
+            model,
+            Steps(n_steps=len(batches), backward=backward, evaluate=None),
+            folder=out / "checkpoint",
+            config=steps,
+            identity={"settings": asdict(settings), "data": _digest(learned)},
+            device=device,
+            report=report,
+        )
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{MODEL_FILE}.new"
     save_file({name: tensor.float().cpu().contiguous() for name, tensor in model.state_dict().items()}, fresh)
@@ -162,9 +171,8 @@ def listwise_loss(logits: torch.Tensor) -> torch.Tensor:
 
 
 def _classifier(base_folder: Path, weights: Weights, seed: int) -> Any:
-    settings = {key: value for key, value in read_json(base_folder / "config.json").items() if key != "architectures"}
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    config = BertConfig(**{**settings, **without, "num_labels": 1})
+    config = classifier_config(base_folder, n_outcomes=1, **without)
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of the last layer, where `weights` has none
@@ -173,7 +181,7 @@ def _classifier(base_folder: Path, weights: Weights, seed: int) -> Any:
     model.load_state_dict(known, strict=False)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not any(part in name for part in _FROZEN))
-    return model.train()
+    return model
 
 
 def _batches(learned: Sequence[Pairs], batch_tokens: int, rng: random.Random) -> Iterator[list[int]]:
@@ -200,66 +208,25 @@ def _padded(length: int) -> int:
     return -(-length // _LENGTH_STEP) * _LENGTH_STEP
 
 
-@contextmanager
-def _gradients(
-    model: Any, trained: Sequence[torch.nn.Parameter], device: Device
-) -> Iterator[Callable[[Sequence[Pairs]], tuple[float, int]]]:
-    """A function that sets `.grad` of all `trained` for a batch and returns its mean loss and padded tokens."""
-    n_workers = device.n_threads if device.kind == "cpu" else 1
-
-    def of_share(share: Sequence[Pairs]) -> tuple[float, int, tuple[torch.Tensor, ...]]:
-        rows = [row for pairs in share for row in pairs]
-        width = _padded(max(len(ids) for ids, _ in rows))
-        ids = torch.zeros((len(rows), width), dtype=torch.long)  # B, T; 0 is [PAD] in a BERT vocabulary
-        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-        for at, (tokens, kinds) in enumerate(rows):
-            ids[at, : len(tokens)] = torch.tensor(tokens)
-            types[at, : len(tokens)] = torch.tensor(kinds)
-            mask[at, : len(tokens)] = 1
-        kind = device.kind
-        with torch.autocast(kind, torch.bfloat16, enabled=device.dtype == "bf16"):
-            read = model(input_ids=ids.to(kind), token_type_ids=types.to(kind), attention_mask=mask.to(kind)).logits
-        loss = listwise_loss(read.view(len(share), -1))
-        return float(loss.detach()), len(rows) * width, torch.autograd.grad(loss, trained)
-
-    def of_batch(batch: Sequence[Pairs]) -> tuple[float, int]:
-        shares = [batch[start::n_workers] for start in range(min(n_workers, len(batch)))]
-        found = list(pool.map(of_share, shares))
-        for place, parameter in enumerate(trained):
-            total = found[0][2][place]
-            for other in found[1:]:
-                total = total + other[2][place]
-            parameter.grad = total / len(batch)
-        return sum(one[0] for one in found) / len(batch), sum(one[1] for one in found)
-
-    before = torch.get_num_threads()
-    n_inside = 1 if n_workers > 1 else before
-    with ThreadPoolExecutor(n_workers, "train", initializer=torch.set_num_threads, initargs=(n_inside,)) as pool:
-        everybody = threading.Barrier(n_workers)
-        for started in [pool.submit(everybody.wait) for _ in range(n_workers)]:
-            started.result()
-        torch.set_num_threads(before)  # threads started later get their cores back
-        yield of_batch
+def _logits(model: Any, share: Sequence[Pairs], device: Device) -> torch.Tensor:
+    """(n_lists, n_passages) logits of some lists of equal length, padded to one width."""
+    rows = [row for pairs in share for row in pairs]
+    ids = torch.zeros((len(rows), _width(share)), dtype=torch.long)  # B, T; 0 is [PAD] in a BERT vocabulary
+    types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+    for at, (tokens, kinds) in enumerate(rows):
+        ids[at, : len(tokens)] = torch.tensor(tokens)
+        types[at, : len(tokens)] = torch.tensor(kinds)
+        mask[at, : len(tokens)] = 1
+    kind = device.kind
+    with autocast(device):
+        read = model(input_ids=ids.to(kind), token_type_ids=types.to(kind), attention_mask=mask.to(kind)).logits
+    logits: torch.Tensor = read.view(len(share), -1)
+    return logits
 
 
-def _schedule(n_steps: int, warmup: float) -> Callable[[int], float]:
-    """The share of the peak rate at each step, 0-based: up in a line, then down in a line to nearly 0."""
-    n_up = round(n_steps * warmup)
-    return lambda step: (step + 1) / n_up if step < n_up else max(0.0, (n_steps - step) / (n_steps - n_up))
+def _width(share: Sequence[Pairs]) -> int:
+    return _padded(max(len(ids) for pairs in share for ids, _ in pairs))
 
 
-def _save(path: Path, parts: Mapping[str, Any], step: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, fresh)
-    fresh.replace(path)
-
-
-def _resume(path: Path, parts: Mapping[str, Any]) -> int:
-    """Takes up the state of a checkpoint; returns the steps that were done, 0 without one."""
-    if not path.is_file():
-        return 0
-    kept = torch.load(path, map_location="cpu", weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    return int(kept["step"])
+def _digest(learned: Sequence[Pairs]) -> str:
+    return hashlib.sha256(repr(learned).encode()).hexdigest()
