@@ -16,13 +16,14 @@ from api.sse import Outbox, encode, from_thread, put
 from api.turn import in_turn
 from llm.errors import CancelledError, LlmError, ModelNotFoundError
 from llm.types import Cancel, Decoder
-from rag.answer import Pipeline, stream_answer
+from rag.answer import stream_answer
 from rag.answer_types import Answered, AnswerEvent, AskRequest, Cited, Drafted, Retrieved, Verified, prompt_budget
 from rag.boxes import PageLocator
 from rag.catalog.answer_json import citation_to_json, claim_to_json, hit_to_json
 from rag.catalog.ids import random_id
 from rag.errors import CiteboundError, ConflictError, NotFoundError
 from rag.filters import parse_filter
+from rag.pipeline import Pipeline
 from rag.prompt_passage import Evidence
 from rag.retrieve import Retriever
 from rag.verify.types import Judge

@@ -39,12 +39,13 @@ from api.connect import client_for
 from api.parts import Parts
 from api.serve import running
 from api.settings import load_settings
-from rag.answer import Pipeline, answer_question
+from rag.answer import answer_question
 from rag.answer_types import AskRequest, Found, Retrieved
 from rag.confidence import Signals, load_confidence
 from rag.evaluation.abstention import Curve, Step
 from rag.evaluation.scoring import contains_reference, score_answer
 from rag.evaluation.types import Case
+from rag.pipeline import Pipeline
 from rag.twins import twin_of
 from rag.verify.calibration import brier, expected_calibration_error, fit_logistic, sigmoid
 from rag.verify.pairs import part_of

@@ -33,11 +33,12 @@ from api.parts import Parts
 from api.serve import running
 from api.settings import load_settings
 from llm.types import Decoder, Request, SamplingParams
-from rag.answer import Pipeline, answer_question
+from rag.answer import answer_question
 from rag.answer_types import AskRequest
 from rag.demonstrations import Demonstration, Demonstrations, Fixed, Nearest, best_set
 from rag.evaluation.scoring import contains_reference, token_f1
 from rag.evaluation.statistics import mcnemar
+from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS, build_evidence_prompt
 from rag.prompt_passage import Evidence
 

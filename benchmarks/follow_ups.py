@@ -29,7 +29,7 @@ from api.connect import client_for
 from api.serve import running
 from api.settings import load_settings
 from llm.types import Message
-from rag.answer import search_query
+from rag.answer_types import search_query
 
 LEAST_SHARED = 6
 MOST_TRIED = 4000  # pairs that are searched for

@@ -24,8 +24,9 @@ from llm.adapters import read_adapter
 from llm.device import probe_device
 from llm.engines.torch import load_decoder
 from llm.types import SamplingParams
-from rag.answer import Pipeline, stream_answer
+from rag.answer import stream_answer
 from rag.answer_types import Answered, AskRequest, Drafted, Retrieved
+from rag.pipeline import Pipeline
 from rag.text import content_words
 from rag.types import Hit, Passage, Scores
 

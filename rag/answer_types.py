@@ -1,6 +1,6 @@
 """What goes into and out of answering a question (see `rag.answer`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from rag.types import Answer, Citation, Claim, Hit, Mode, Policy, Trace
 
 _ROOMY_TOKENS = 1000
 _LONG_CHARS = 500  # of a question
+_MAX_QUERY_HISTORY_CHARS = 600  # of the question before a follow-up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +131,12 @@ class Answered:
 
 
 AnswerEvent = Retrieved | Drafted | Cited | Verified | Answered
+
+
+def search_query(question: str, history: Sequence[Message]) -> str:
+    """What is searched for: the question, after the beginning of the last question before it if there is one.
+
+    A follow-up ("And when did he die?") names its subject only in the question before it.
+    """
+    before = next((message.content for message in reversed(history) if message.role == "user"), "").strip()
+    return f"{before[:_MAX_QUERY_HISTORY_CHARS]}\n{question}" if before else question

@@ -9,19 +9,15 @@ a number or a word was turned.
 
 import collections
 import dataclasses
-import gzip
-import hashlib
-import json
 import math
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from llm.types import Message
-from rag.errors import InvalidInputError
+from rag.paragraphs import Asked, Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
 from rag.text import content_words, split_sentences
@@ -46,26 +42,8 @@ _SAME = 80  # first characters that tell a paragraph among those of its article,
 _MAX_LOST = 2  # questions of one group that lost their answer
 _IN_A_SENTENCE = "Answer in a full sentence."
 
-_HELD_OUT = 26  # of 256, by the first byte of the title's SHA-256
 
 _NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One question and the words of its paragraph that answer it."""
-
-    question: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paragraph:
-    """One paragraph of an article and what is asked about it."""
-
-    title: str
-    text: str
-    questions: tuple[Asked, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,36 +65,6 @@ class TrainingExample:
             "kind": self.kind,
             "group": self.group,
         }
-
-
-def read_paragraphs(path: Path) -> dict[str, tuple[Paragraph, ...]]:
-    """Paragraphs by title from JSON lines (`title`, `context`, `questions` of `question` and `answer`), gzipped or not.
-
-    Raises:
-        InvalidInputError: a line is not such a paragraph; the message names it.
-    """
-    articles: dict[str, list[Paragraph]] = collections.defaultdict(list)
-    open_text = gzip.open if path.suffix == ".gz" else open
-    with open_text(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                asked = tuple(
-                    Asked(question=" ".join(one["question"].split()), answer=one["answer"]) for one in row["questions"]
-                )
-                paragraph = Paragraph(title=row["title"].replace("_", " "), text=row["context"], questions=asked)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise InvalidInputError(
-                    f"{path.name} line {number} is no paragraph with questions; "
-                    "it needs title, context and questions of question and answer"
-                ) from error
-            articles[paragraph.title].append(paragraph)
-    return {title: tuple(paragraphs) for title, paragraphs in articles.items()}
-
-
-def is_held_out(title: str) -> bool:
-    """Whether an article (about one in ten) is kept from training, for thresholds and for watching the loss."""
-    return hashlib.sha256(title.replace(" ", "_").encode()).digest()[0] < _HELD_OUT
 
 
 def make_examples(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llm.types import Message
-from rag.examples import Paragraph, TrainingExample, make_examples, same_kind
+from rag.examples import TrainingExample, make_examples, same_kind
 from rag.markers import drop_markers, find_markers
+from rag.paragraphs import Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS
 from rag.prompt_passage import PromptPassage
 

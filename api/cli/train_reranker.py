@@ -16,7 +16,7 @@ from api.cli.train_run import TrainingRun, prepare
 
 if TYPE_CHECKING:
     from rag.embed import Embedder
-    from rag.examples import Paragraph
+    from rag.paragraphs import Paragraph
     from rag.rerank_training.lists import RankedQuestion
 
 _PARTS = ("train", "train_headed", "fit", "fit_headed", "test", "test_headed")
@@ -147,7 +147,7 @@ def _corpora(
 ) -> "dict[str, tuple[dict[str, tuple[Paragraph, ...]], int]]":
     """The articles of each collection and how many questions are asked about them; no article is in two uses."""
     from rag.errors import InvalidInputError
-    from rag.examples import is_held_out, read_paragraphs
+    from rag.paragraphs import is_held_out, read_paragraphs
 
     articles = read_paragraphs(squad)
     titles = sorted(title for title in articles if not is_held_out(title))

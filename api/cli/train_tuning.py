@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llm.adapters import Adapter
     from llm.sources import ResolvedModel
     from llm.training.load import Trainee
-    from rag.examples import Paragraph
+    from rag.paragraphs import Paragraph
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TRAIN, _HELD_OUT = "train.jsonl", "held_out.jsonl"
@@ -178,7 +178,7 @@ def _files(
 ) -> tuple[Path, Path | None]:
     """The rows to learn and to measure on; those of --squad are written beside the weights, by the first process."""
     from rag.errors import InvalidInputError
-    from rag.examples import is_held_out, read_paragraphs
+    from rag.paragraphs import is_held_out, read_paragraphs
 
     if values["squad"] is None:
         return values["data"], values["held_out"]

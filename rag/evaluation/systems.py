@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from llm.types import Cancel, Decoder, SamplingParams
-from rag.answer import Pipeline, answer_question
+from rag.answer import answer_question
 from rag.answer_types import AnswerSettings, AskRequest, Search, prompt_budget
 from rag.citations import Locate
 from rag.confidence import ConfidenceModel
 from rag.errors import InvalidInputError
 from rag.evaluation.types import Case, RetrieverName, System, SystemMode
+from rag.pipeline import Pipeline
 from rag.prompt_passage import Evidence, Neighbour
 from rag.rerank.reorder import Reranker
 from rag.types import Answer

@@ -15,10 +15,10 @@ import numpy as np
 
 from rag.embed import Embedder
 from rag.errors import InvalidInputError
-from rag.examples import Paragraph
 from rag.fusion import fuse
 from rag.index.faiss import FaissIndex
 from rag.index.lexical import LexicalIndex
+from rag.paragraphs import Paragraph
 from rag.passage_text import embedding_text
 from rag.retrieve import Weights
 from rag.types import Hit, Passage, Scores

@@ -8,7 +8,7 @@ import pytest
 from llm.errors import CancelledError
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel, Capabilities, Generation, Message, Request, SamplingParams, Token
-from rag.answer import Pipeline, answer_question, search_query, stream_answer
+from rag.answer import answer_question, stream_answer
 from rag.answer_types import (
     Answered,
     AnswerEvent,
@@ -17,9 +17,11 @@ from rag.answer_types import (
     Drafted,
     Retrieved,
     prompt_budget,
+    search_query,
 )
 from rag.citations import Place
 from rag.errors import InvalidInputError
+from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN
 from rag.prompt_passage import Evidence
 from rag.types import Answer, Box, Hit, Passage, Scores, Span

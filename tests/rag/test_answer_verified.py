@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel
-from rag.answer import Pipeline, stream_answer
+from rag.answer import stream_answer
 from rag.answer_types import Answered, AnswerEvent, AnswerSettings, AskRequest, Cited, Drafted, Retrieved, Verified
 from rag.confidence import ConfidenceModel, Weight
+from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN
 from rag.prompt_passage import Evidence
 from rag.types import Answer, Hit, Passage, Scores, Span

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import InvalidInputError
-from rag.examples import Asked, Paragraph, is_held_out, make_examples, read_paragraphs, same_kind
+from rag.examples import make_examples, same_kind
 from rag.markers import drop_markers, find_markers
+from rag.paragraphs import Asked, Paragraph, is_held_out, read_paragraphs
 from rag.preferences import make_pairs
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 

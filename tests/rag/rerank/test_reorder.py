@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm.scripted import ScriptedDecoder
-from rag.answer import Pipeline, answer_question
+from rag.answer import answer_question
 from rag.answer_types import AskRequest
 from rag.errors import InvalidInputError, NotReadyError
+from rag.pipeline import Pipeline
 from rag.rerank.fused import FusedReranker
 from rag.rerank.reorder import RerankedSearch, Reranker, reorder
 from rag.rerank.shipped import Parameters, is_shipped, read_parameters, write_parameters

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from llm.types import Device
 from rag.errors import InvalidInputError, NotReadyError
-from rag.examples import Asked, Paragraph
 from rag.hashing_embedder import HashingEmbedder
+from rag.paragraphs import Asked, Paragraph
 from rag.rerank.fused import load_reranker
 from rag.rerank.reorder import reorder
 from rag.rerank.shipped import WEIGHTS_FILE, read_parameters, write_parameters
