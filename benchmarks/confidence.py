@@ -34,10 +34,9 @@ from typing import Any
 
 import numpy as np
 from attribution_threshold import held_out_articles
+from ready import ready_service
 
-from api.connect import client_for
 from api.parts import Parts
-from api.serve import running
 from api.settings import load_settings
 from rag.answer import answer_question
 from rag.answer_types import AskRequest, Found, Retrieved
@@ -125,11 +124,8 @@ def collect(args: argparse.Namespace) -> None:
     done = {row["key"] for row in read_rows(args.out)}
     cases = [case for case in drawn if case.key not in done]
     print(f"{len(done)} rows are there, {len(cases)} cases to ask")
-    with running(load_settings(data_dir=args.data_dir, port=0)) as service:
-        with client_for(service.address, service.token) as http:
-            while http.get("/readyz").status_code != 200:
-                time.sleep(0.2)
-            ingest(http, texts)
+    with ready_service(load_settings(data_dir=args.data_dir, port=0)) as (service, http):
+        ingest(http, texts)
         with args.out.open("a", encoding="utf-8") as file:
             for case in cases:
                 file.write(json.dumps({"key": case.key, **ask(service.parts, case)}) + "\n")

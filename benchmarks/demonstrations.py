@@ -21,16 +21,14 @@ import json
 import pathlib
 import random
 import statistics
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from attribution_threshold import held_out_articles
 from confidence import COLLECTION, given_cases, ingest
+from ready import ready_service
 
-from api.connect import client_for
 from api.parts import Parts
-from api.serve import running
 from api.settings import load_settings
 from llm.types import Decoder, Request, SamplingParams
 from rag.answer import answer_question
@@ -92,11 +90,8 @@ def service(args: argparse.Namespace, adapter: str) -> Iterator[Parts]:
     """The service over the documents of qa_dev, with one adapter."""
     texts = {path.name: path.read_text("utf-8") for path in sorted((args.qa / "documents").iterdir())}
     settings = load_settings(data_dir=args.data_dir, port=0, decoder_adapter=adapter, log_level="error")
-    with running(settings) as started:
-        with client_for(started.address, started.token) as http:
-            while http.get("/readyz").status_code != 200:
-                time.sleep(0.2)
-            ingest(http, texts)
+    with ready_service(settings) as (started, http):
+        ingest(http, texts)
         yield started.parts
 
 

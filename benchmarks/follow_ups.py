@@ -24,9 +24,8 @@ import time
 from typing import Any
 
 import httpx
+from ready import ready_service
 
-from api.connect import client_for
-from api.serve import running
 from api.settings import load_settings
 from llm.types import Message
 from rag.answer_types import search_query
@@ -47,17 +46,16 @@ def main() -> None:
     parser.add_argument("--collection", default="grounded prompts")
     args = parser.parse_args()
     cases = [json.loads(line) for line in (args.folder / "cases.jsonl").read_text("utf-8").splitlines()]
-    with running(load_settings(data_dir=args.data_dir, port=0)) as service:
-        with client_for(service.address, service.token) as http:
-            while http.get("/readyz").status_code != 200:
-                time.sleep(0.2)
-        with httpx.Client(base_url=service.address, timeout=600, trust_env=False) as http:
-            asker = Asker(http, args.collection)
-            wanted = {"shared": args.questions, "disjoint": args.disjoint}
-            pairs = choose(asker, cases, wanted, random.Random(args.seed))
-            asker.ask("What is this about?")  # kernels are made with the first request
-            rows = [measure(asker, pair, number) for number, pair in enumerate(pairs)]
-            info = service.parts.decoder.get().info
+    with (
+        ready_service(load_settings(data_dir=args.data_dir, port=0)) as (service, _),
+        httpx.Client(base_url=service.address, timeout=600, trust_env=False) as http,
+    ):
+        asker = Asker(http, args.collection)
+        wanted = {"shared": args.questions, "disjoint": args.disjoint}
+        pairs = choose(asker, cases, wanted, random.Random(args.seed))
+        asker.ask("What is this about?")  # kernels are made with the first request
+        rows = [measure(asker, pair, number) for number, pair in enumerate(pairs)]
+        info = service.parts.decoder.get().info
     result = {
         "model": info.name,
         "engine": info.engine,

@@ -19,9 +19,9 @@ import random
 import time
 from typing import Any
 
-from api.connect import client_for
+from ready import ready_service
+
 from api.parts import Parts
-from api.serve import running
 from api.settings import load_settings
 from llm.types import Decoder
 from rag.prompt import Prompt, build_prompt
@@ -45,11 +45,8 @@ def main() -> None:
     args = parser.parse_args()
     cases = [json.loads(line) for line in (args.folder / "cases.jsonl").read_text("utf-8").splitlines()]
     drawn = random.Random(args.seed).sample(cases, min(args.cases, len(cases)))
-    with running(load_settings(data_dir=args.data_dir, port=0, verifier="none")) as service:
-        with client_for(service.address, service.token) as http:
-            while http.get("/readyz").status_code != 200:
-                time.sleep(0.2)
-            ingest(http, sorted((args.folder / "documents").glob("*.md")))
+    with ready_service(load_settings(data_dir=args.data_dir, port=0, verifier="none")) as (service, http):
+        ingest(http, sorted((args.folder / "documents").glob("*.md")))
         with args.out.open("w", encoding="utf-8") as file:
             for number, case in enumerate(drawn):
                 others = [other for other in cases if other["document"] == case["document"] and other != case]

@@ -29,9 +29,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+from ready import ready_service
 
 from api import serve
-from api.connect import client_for
 from api.settings import load_settings
 from llm.types import Generation, Message, Request, SamplingParams, Token
 
@@ -93,10 +93,7 @@ def main() -> None:
         return watchdogs[-1]
 
     serve.build_app = watched
-    with serve.running(load_settings(data_dir=args.data_dir, port=0)) as service:
-        with client_for(service.address, service.token) as http:
-            while http.get("/readyz").status_code != 200:
-                time.sleep(0.2)
+    with ready_service(load_settings(data_dir=args.data_dir, port=0)) as (service, _):
         info = service.parts.decoder.get().info
         bodies = body_maker(args, rows, info.name)
         result: dict[str, Any] = {
