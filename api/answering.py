@@ -117,7 +117,9 @@ class Question:
     def _work(self, tell: Tell) -> dict[str, Any]:
         parts = self._parts
         told: Answered | None = None
-        request = dataclasses.replace(self._request, shown=parts.conversations.find(self._request, self._client))
+        goes_on = parts.settings.continue_prompts
+        shown = parts.conversations.find(self._request, self._client) if goes_on else None
+        request = dataclasses.replace(self._request, shown=shown)
         events = stream_answer(
             request,
             Pipeline(
@@ -148,7 +150,7 @@ class Question:
             raise CancelledError("the request was cancelled")
         parts.metrics.answer(told.answer)
         parts.catalog.answers.save(told.answer, told.trace)
-        if told.shown is not None:
+        if goes_on and told.shown is not None:
             parts.conversations.keep(request, self._client, told.answer.text, told.shown)
         # Read again: of a document that was deleted meanwhile, what is stored says nothing.
         return parts.catalog.answers.get(told.answer.answer_id).payload

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     prompt_tokens: int = Field(default=500, ge=64, le=131_072)
     demonstrations: Path | None = None  # JSONL of question, passage, answer: worked questions to choose from
     n_demonstrations: int = Field(default=0, ge=0, le=16)  # the nearest to a question; 0 = the whole file
+    continue_prompts: bool = False  # a follow-up reads on after the prompt before it: sooner there, and less to read
     max_new_tokens: int = Field(default=128, ge=1, le=8192)
     attribution_threshold: float | None = Field(default=None, ge=0, le=1)  # None = the shipped threshold
     target_risk: float | None = Field(default=None, gt=0, lt=1)  # share of wrong answers that abstaining shall hold

@@ -47,7 +47,7 @@ def main() -> None:
     args = parser.parse_args()
     cases = [json.loads(line) for line in (args.folder / "cases.jsonl").read_text("utf-8").splitlines()]
     with (
-        ready_service(load_settings(data_dir=args.data_dir, port=0)) as (service, _),
+        ready_service(load_settings(data_dir=args.data_dir, port=0, continue_prompts=True)) as (service, _),
         httpx.Client(base_url=service.address, timeout=600, trust_env=False) as http,
     ):
         asker = Asker(http, args.collection)

@@ -25,7 +25,7 @@ def talk(
 ) -> Iterator[tuple[Running, httpx.Client]]:
     replies = ("Parents may take fourteen weeks.",)
     with (
-        running(make_settings(scripted_replies=replies)) as service,
+        running(make_settings(scripted_replies=replies, continue_prompts=True)) as service,
         httpx.Client(base_url=service.address, timeout=60.0) as http,
     ):
         ready(http)
@@ -155,3 +155,16 @@ def test_the_store_is_bounded_and_each_client_has_its_own() -> None:
     long = Shown(messages=(Message(role="user", content="q" * 40_000),), passages=(), retrieved=frozenset())
     store.keep(AskRequest(question="q5"), "me", "a", long)
     assert store.find(later(5), "me") is None
+
+
+def test_unless_it_is_asked_for_a_follow_up_reads_the_ordinary_prompt(
+    make_settings: Callable[..., Any], ready: Callable[[httpx.Client], None], upload: Upload, handbook: str
+) -> None:
+    with (
+        running(make_settings(scripted_replies=("Parents may take fourteen weeks.",))) as service,
+        httpx.Client(base_url=service.address, timeout=60.0) as http,
+    ):
+        ready(http)
+        upload(http, "handbook.md", handbook, collection="plain")
+        first = ask(http, FIRST, "plain")
+        assert ask(http, SECOND, "plain", first)["carried"] == []

@@ -17,7 +17,10 @@ def draw(rng: random.Random, n: int) -> tuple[int, ...]:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 9), st.lists(st.integers(1, 7), max_size=5), st.sampled_from([(4, 4), (6, 2), (3, 1)]), st.integers()
+    st.integers(0, 9),
+    st.lists(st.integers(1, 7), max_size=5),
+    st.sampled_from([(4, 4), (6, 2), (3, 1)]),
+    st.integers(0, 2**31),
 )
 def test_it_is_the_masked_attention(n_shared: int, lengths: list[int], heads: tuple[int, int], seed: int) -> None:
     branches = [0] * n_shared + [number for number, length in enumerate(lengths, start=1) for _ in range(length)]
