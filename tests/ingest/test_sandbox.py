@@ -64,8 +64,18 @@ def children_of(pid: int) -> list[int]:
 
 
 def zygote_of_this_process() -> int:
-    """The zygote that was started last."""
-    return max(children_of_any_thread(os.getpid()))
+    """The zygote that was started last. By its time, not its number: numbers are given again once they run out."""
+    zygotes = [pid for pid in children_of_any_thread(os.getpid()) if is_zygote(pid)]
+    return max(zygotes, key=started_at)
+
+
+def is_zygote(pid: int) -> bool:
+    return b"ingest.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def started_at(pid: int) -> int:
+    """Clock ticks after the machine's start; see proc_pid_stat(5), field 22."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def children_of_any_thread(pid: int) -> list[int]:
