@@ -20,6 +20,7 @@ from llm.types import Message
 from rag.paragraphs import Asked, Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
+from rag.talks import Talk, leaning, talk_before
 from rag.text import content_words, split_sentences
 from rag.twins import twin_of
 from rag.verify.declare import declare
@@ -37,6 +38,9 @@ _SWAPPED = 0.10  # of the groups have one passage in which the answer is another
 _CUT = 0.20  # of the groups have one passage that stops in its middle, as passages of long documents do
 _FOREIGN = 0.15  # of the groups hold one passage of another article
 _BEST_LAST = 0.5  # of the groups have the passages in the order of a search; the others at random
+_TALK = 0.15  # of the groups follow another question
+_GOING_ON = 0.6  # of these go on from its prompt
+_LEANING = 0.6  # of the questions that could lean on the one before do
 
 _SAME = 80  # first characters that tell a paragraph among those of its article, also where its end was cut off
 _MAX_LOST = 2  # questions of one group that lost their answer
@@ -56,6 +60,7 @@ class TrainingExample:
     group: int  # examples of one group share their passages
     question: str
     passages: tuple[PromptPassage, ...]  # marker n stands for passages[n - 1]
+    talk: Talk | None = None  # what was asked before
 
     def as_row(self) -> dict[str, object]:
         """The row of a JSONL file for `citebound train sft`."""
@@ -125,15 +130,30 @@ def _group(
     n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5) - len(lost)
     examples += _unanswerable(shown, left_out, max(n_more, 1 if not examples else 0), rng)
     rng.shuffle(examples)
-    for kind, question, answer in examples:
+    talk = _talk(shown, rng) if rng.random() < _TALK else None
+    for kind, asked_now, answer in examples:
+        question = asked_now
+        if talk is not None:
+            if question == talk.question:
+                continue
+            if rng.random() < _LEANING:
+                question = leaning(question, talk.question, " ".join(one.text for one in shown)) or question
         yield TrainingExample(
-            messages=grounded_messages(question, passages),
+            messages=talk.messages(question, passages) if talk else grounded_messages(question, passages),
             answer=answer,
             kind=kind,
             group=group,
             question=question,
             passages=passages,
+            talk=talk,
         )
+
+
+def _talk(shown: Sequence[Paragraph], rng: random.Random) -> Talk | None:
+    """What was asked before about some of the paragraphs shown: about all but the last one, or about all."""
+    n_known = max(1, len(shown) - rng.choice((0, 1, 1)))
+    known = [asked for paragraph in shown[:n_known] for asked in paragraph.questions]
+    return talk_before(known, n_known, rng, going_on=rng.random() < _GOING_ON)
 
 
 def _fitting(places: Sequence[int], paragraphs: Sequence[Paragraph], n_passages: int, max_chars: int) -> list[int]:

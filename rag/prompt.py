@@ -137,6 +137,22 @@ def grounded_messages(
     return (Message(role="system", content=_GROUNDED), *history, _user_turn(question, rendered))
 
 
+def continued_messages(
+    question: str,
+    passages: Sequence[PromptPassage],
+    n_known: int,
+    earlier: Sequence[str] = (),
+    history: Sequence[Message] = (),
+) -> tuple[Message, ...]:
+    """The messages of a follow-up whose first `n_known` passages stand where the prompt before it showed them.
+
+    `history` is that of the prompt before; `earlier` is told between passages and question.
+    """
+    known, new = _rendered(passages[:n_known]), _rendered(passages[n_known:], n_known + 1)
+    system = Message(role="system", content=_GROUNDED)
+    return (system, *history, _user_turn(question, (*known, *new, *earlier)))
+
+
 def _rendered(passages: Sequence[PromptPassage], first_marker: int = 1) -> tuple[str, ...]:
     """The passages as they stand in a turn, the best last."""
     return tuple(_render(marker, passage) for marker, passage in enumerate(passages, start=first_marker))[::-1]

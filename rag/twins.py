@@ -45,13 +45,13 @@ def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random)
 
 def _other_name(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
     """`text` as it is written."""
-    names = _names(question)
+    names = names_in(question)
     at_hand = rng.random() < _NAME_AT_HAND
     known = text.casefold()
     strangers = (
-        [name for name in _names(text) if name.casefold() not in question.casefold()]
+        [name for name in names_in(text) if name.casefold() not in question.casefold()]
         if at_hand
-        else [name for other in others for name in _names(other) if name.casefold() not in known]
+        else [name for other in others for name in names_in(other) if name.casefold() not in known]
     )
     if not names or not strangers:
         return None
@@ -60,7 +60,7 @@ def _other_name(question: str, others: Sequence[str], text: str, rng: random.Ran
     return question.replace(name, rng.choice(alike or strangers))
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
     """Capitalized words inside sentences, without a possessive ending."""
     return [
         re.sub(r"['’]s?$", "", match[0])

@@ -62,14 +62,15 @@ def test_the_seed_decides_the_examples(seed: int) -> None:
 @given(seeds)
 def test_what_is_to_be_written_stands_in_the_passage_that_is_cited(seed: int) -> None:
     for example in make_examples(ARTICLES, n_groups=4, rng=random.Random(seed)):
-        assert example.messages == grounded_messages(example.question, example.passages)
+        if example.talk is None:
+            assert example.messages == grounded_messages(example.question, example.passages)
         if example.kind not in ("answerable", "swapped"):
             continue
         (marker,) = find_markers(example.answer)
         (number,) = marker.numbers
         words = drop_markers(example.answer).strip()
         assert words in shown(example)[number - 1]
-        if example.kind == "answerable":
+        if example.kind == "answerable" and example.question in TRUTH:  # others lean on the question before
             assert words == TRUTH[example.question]
 
 
@@ -90,7 +91,7 @@ def test_what_cannot_be_answered_is_not_in_the_passages(seed: int) -> None:
     for example in make_examples(ARTICLES, n_groups=4, rng=random.Random(seed)):
         if example.answer == NOT_IN_DOCUMENTS:
             assert example.kind in ("left_out", "twin", "cut")
-        if example.kind in ("left_out", "cut"):
+        if example.kind in ("left_out", "cut") and example.question in TRUTH:
             assert not any(TRUTH[example.question].casefold() in text.casefold() for text in shown(example))
         if example.kind == "twin":
             assert example.question not in {
@@ -107,11 +108,15 @@ def test_what_is_asked_in_a_sentence_or_twice_is_answered_so() -> None:
     for example in make_examples(ARTICLES, n_groups=300, rng=random.Random(3)):
         if example.kind == "sentence":
             question = example.question.removesuffix(" Answer in a full sentence.")
+            if question not in TRUTH:
+                continue
             (marker,) = find_markers(example.answer)
             assert TRUTH[question] in example.answer[: marker.start]
             assert TRUTH[question] in shown(example)[marker.numbers[0] - 1]
         if example.kind == "two":
             asked = [one for one in TRUTH if one in example.question]
+            if example.talk is not None and len(asked) < 2:
+                continue
             assert len(asked) == 2
             for question, marker in zip(
                 sorted(asked, key=example.question.index), find_markers(example.answer), strict=True
@@ -130,9 +135,9 @@ def test_examples_of_a_group_share_their_passages_and_every_kind_occurs() -> Non
         assert len({example.passages for example in examples if example.group == group}) == 1
     unanswerable = sum(example.answer == NOT_IN_DOCUMENTS for example in examples) / len(examples)
     assert 0.2 < unanswerable < 0.4
-    row = examples[0].as_row()
+    row = next(example for example in examples if example.talk is None).as_row()
     assert [turn["role"] for turn in row["messages"]] == ["system", "user", "assistant"]
-    assert row["messages"][-1]["content"] == examples[0].answer
+    assert row["messages"][-1]["content"] == next(example for example in examples if example.talk is None).answer
 
 
 def test_paragraphs_are_read_by_title(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from llm.types import Message
-from rag.generate import continue_prompt
+from rag.follow_up import continue_prompt
 from rag.prompt import CONTINUED_VERSION, PROMPT_VERSION, Prompt, Shown, build_prompt
 from rag.prompt_passage import covers, cut, from_passage
 from rag.types import Hit, Passage, Scores
