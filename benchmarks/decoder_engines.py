@@ -4,7 +4,7 @@
     python benchmarks/decoder_engines.py speed PROMPTS.jsonl --work FOLDER --out RUNS.jsonl
         [--engines transformers,torch,llama.cpp-q8_0,…] [--prompts 5] [--skip 0] [--threads 2]
     python benchmarks/decoder_engines.py agree PROMPTS.jsonl --work FOLDER --out TEXTS.jsonl [--engines …]
-    python benchmarks/decoder_engines.py lookup PROMPTS.jsonl --work FOLDER --out RUNS.jsonl
+    python benchmarks/decoder_engines.py lookup PROMPTS.jsonl --work FOLDER --out RUNS.jsonl [--wish "In a sentence."]
     python benchmarks/decoder_engines.py follow PROMPTS.jsonl --work FOLDER --out RUNS.jsonl
     python benchmarks/decoder_engines.py report RUNS.jsonl
 
@@ -13,8 +13,9 @@ engines read; they need ctranslate2, openvino-genai, openvino-tokenizers and xll
 
 `speed` reads each prompt and makes 48 tokens, greedily and past the end of the answer, alone, with nothing kept from
 other prompts; engines take turns on every prompt. `agree` writes greedy answers as the service asks for them; `lookup`
-times answers with and without prompt lookup; `follow` the first token of a question, and of a second one whose prompt
-begins alike. `report` prints medians and spreads as JSON, and what of the measured bandwidth and matrix rate is used.
+times answers with and without prompt lookup, with `--wish` added to each question; `follow` the first token of a
+question, and of a second one whose prompt begins alike. `report` prints medians and spreads as JSON, and what of the
+measured bandwidth and matrix rate is used.
 """
 
 import argparse
@@ -74,6 +75,7 @@ def main() -> None:
         step.add_argument("--prompts", type=int, default=5)
         step.add_argument("--skip", type=int, default=0)
         step.add_argument("--threads", type=int, default=2)
+        step.add_argument("--wish", default="", help="lookup only: added to each question")
     step = steps.add_parser("report")
     step.set_defaults(run=report)
     step.add_argument("runs", type=pathlib.Path)
@@ -434,11 +436,12 @@ def lookup(args: argparse.Namespace) -> None:
     decoder = load_ours("openvino", "", args.work, args.threads, lookup=True)
     for row in read_prompts(args):
         texts = {}
+        asked = as_asked(wished(row, args.wish))
         for drafting in (True, False, False, True):
             forget(decoder)
             decoder._steps._with_lookup = drafting
             before, cpu = decoder._steps._n_steps, time.process_time()
-            (done,) = decoder.generate([as_asked(row)])
+            (done,) = decoder.generate([asked])
             line = {"cpu": time.process_time() - cpu, "reads": decoder._steps._n_steps - before}
             texts[drafting] = done.text
             seconds = done.total_seconds - done.first_token_seconds
@@ -446,6 +449,16 @@ def lookup(args: argparse.Namespace) -> None:
             line |= {"seconds": seconds, "total": done.total_seconds, "copied": copied(done.text, row)}
             write(args.out, line)
         write(args.out, {"step": "lookup_same", "id": row["id"], "same": texts[True] == texts[False]})
+
+
+def wished(row: dict[str, Any], wish: str) -> dict[str, Any]:
+    """The row with `wish` after its question, which ends the last line but one of the prompt."""
+    if not wish:
+        return row
+    *before, last = row["messages"]
+    lines = last["content"].split("\n")
+    lines[-2] += f" {wish}"
+    return {**row, "messages": [*before, {**last, "content": "\n".join(lines)}]}
 
 
 def copied(text: str, row: dict[str, Any]) -> bool:
