@@ -33,7 +33,7 @@ _MAX_QUESTIONS = 4  # of one passage
 _SENTENCE = 0.04  # of the answers are whole sentences, where the question asks for one
 _TWO = 0.04  # of the answerable questions ask two things, mostly of two passages
 _UNANSWERABLE = 0.30  # share of the examples
-_TWIN = 0.65  # of the unanswerable ones
+_TWIN = 0.5  # of the unanswerable ones
 _SWAPPED = 0.10  # of the groups have one passage in which the answer is another: the passage must win over memory
 _CUT = 0.20  # of the groups have one passage that stops in its middle, as passages of long documents do
 _FOREIGN = 0.15  # of the groups hold one passage of another article
@@ -42,6 +42,7 @@ _TALK = 0.15  # of the groups follow another question
 _GOING_ON = 0.6  # of these go on from its prompt
 _LEANING = 0.6  # of the questions that could lean on the one before do
 
+_TEMPTING = 4  # questions of other paragraphs of which the one is asked that the shown words account for most
 _SAME = 80  # first characters that tell a paragraph among those of its article, also where its end was cut off
 _MAX_LOST = 2  # questions of one group that lost their answer
 _IN_A_SENTENCE = "Answer in a full sentence."
@@ -255,6 +256,7 @@ def _unanswerable(
     """At most `n` questions that the shown passages do not answer."""
     text = " ".join(paragraph.text for paragraph in shown)
     known = text.casefold()
+    held = frozenset(content_words(text))
     asked_here = [asked.question for paragraph in shown for asked in paragraph.questions]
     others = [asked.question for paragraph in left_out for asked in paragraph.questions]
     near = [
@@ -269,4 +271,11 @@ def _unanswerable(
             if twin is not None and twin not in asked_here:
                 yield "twin", twin, NOT_IN_DOCUMENTS
         elif near:
-            yield "left_out", rng.choice(near), NOT_IN_DOCUMENTS
+            some = rng.sample(near, min(len(near), _TEMPTING))
+            yield "left_out", max(some, key=lambda question: _share_held(question, held)), NOT_IN_DOCUMENTS
+
+
+def _share_held(question: str, held: frozenset[str]) -> float:
+    """Share of the question's words that `held` has."""
+    asked = frozenset(content_words(question))
+    return len(asked & held) / len(asked) if asked else 0.0

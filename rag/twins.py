@@ -1,8 +1,9 @@
 """Questions about something else: one that passages answer, with a name, a number or a word of it exchanged."""
 
+import collections
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rag.text import content_words
 
@@ -23,6 +24,12 @@ _TURNED = {  # words whose exchange makes another question
     "allowed": "forbidden", "founded": "abolished", "built": "demolished", "above": "below", "below": "above",
 }  # fmt: skip
 _WORD = re.compile(r"[A-Za-z]+")
+_NEGATED = 0.08  # of the twins are denied where that can be, about the share among questions that people made for it
+_DENIED = {
+    "did": "didn't", "does": "doesn't", "do": "don't", "is": "isn't", "are": "aren't", "was": "wasn't",
+    "were": "weren't", "has": "hasn't", "have": "haven't", "had": "hadn't", "can": "can't", "could": "couldn't",
+    "would": "wouldn't",
+}  # fmt: skip
 
 
 def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
@@ -36,6 +43,8 @@ def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random)
     """
     ways = [_other_name, _other_number, _turned, _other_word]
     rng.shuffle(ways)
+    if rng.random() < _NEGATED:
+        ways.insert(0, _denied)
     for way in ways:
         twin = way(question, others, text, rng)
         if twin is not None and twin != question:
@@ -44,20 +53,32 @@ def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random)
 
 
 def _other_name(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
-    """`text` as it is written."""
-    names = names_in(question)
+    """A name for another that follows the same word there, so that the question stays one that people ask."""
     at_hand = rng.random() < _NAME_AT_HAND
     known = text.casefold()
-    strangers = (
-        [name for name in names_in(text) if name.casefold() not in question.casefold()]
-        if at_hand
-        else [name for other in others for name in names_in(other) if name.casefold() not in known]
-    )
-    if not names or not strangers:
+    strangers = _placed_names(text) if at_hand else [placed for other in others for placed in _placed_names(other)]
+    fit = [
+        (name, other)
+        for before, name in _placed_names(question)
+        for before_other, other in strangers
+        if before == before_other
+        and other.casefold() not in question.casefold()
+        and name.casefold() not in other.casefold()
+        and (at_hand or other.casefold() not in known)
+    ]
+    if not fit:
         return None
-    name = rng.choice(names)
-    alike = [other for other in strangers if abs(len(other.split()) - len(name.split())) <= 1]
-    return question.replace(name, rng.choice(alike or strangers))
+    name, other = rng.choice([pair for pair in fit if len(pair[0].split()) == len(pair[1].split())] or fit)
+    return question.replace(name, other)
+
+
+def _placed_names(text: str) -> list[tuple[str, str]]:
+    """Names inside sentences, each after the word before it."""
+    return [
+        (before[-1].casefold(), re.sub(r"['’]s?$", "", match[0]))
+        for match in _NAME.finditer(text)
+        if (before := text[: match.start()].split()) and before[-1][-1] not in '.?!:"“'
+    ]
 
 
 def names_in(text: str) -> list[str]:
@@ -70,19 +91,31 @@ def names_in(text: str) -> list[str]:
 
 
 def _other_word(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
-    """One plain word exchanged for one of another question that ends alike, and so is likely of its kind."""
-    words = _plain_words(question)
-    if not words:
-        return None
-    word = rng.choice(words)
+    """One plain word exchanged for one that stands between the same two words in another question."""
     known = text.casefold()
-    alike = sorted({
-        other
-        for question_ in others
-        for other in _plain_words(question_)
-        if other[-2:] == word[-2:] and other[:4] != word[:4] and other not in known
-    })  # fmt: skip
-    return re.sub(rf"\b{word}\b", rng.choice(alike), question) if alike else None
+    framed = collections.defaultdict(list)
+    for other in others:
+        for frame, word in _framed_words(other):
+            framed[frame].append(word)
+    fit = [
+        (word, other)
+        for frame, word in _framed_words(question)
+        for other in framed[frame]
+        if other[:4] != word[:4] and other not in known
+    ]
+    if not fit:
+        return None
+    word, other = rng.choice(fit)
+    return re.sub(rf"\b{word}\b", other, question)
+
+
+def _framed_words(question: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """The plain words of a question, each with the words before and after it."""
+    plain = frozenset(_plain_words(question))
+    all_words = _WORD.findall(question)
+    for before, word, after in zip(all_words, all_words[1:], [*all_words[2:], ""], strict=False):
+        if word in plain:
+            yield (before.casefold(), after.casefold()), word
 
 
 def _plain_words(question: str) -> list[str]:
@@ -100,6 +133,14 @@ def _other_number(question: str, others: Sequence[str], text: str, rng: random.R
     value = int(number[0])
     other = str(value + rng.choice((-30, -11, -7, -3, 3, 7, 11, 30))) if value > 40 else str(value + rng.randint(1, 9))
     return None if other in text.casefold() else question[: number.start()] + other + question[number.end() :]
+
+
+def _denied(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    """With "not" at its first auxiliary: "When didn't he reign?"."""
+    auxiliary = next((match for match in _WORD.finditer(question) if match[0] in _DENIED), None)
+    if auxiliary is None or re.search(r"\b(?:not|never)\b|n['’]t\b", question):
+        return None
+    return question[: auxiliary.start()] + _DENIED[auxiliary[0]] + question[auxiliary.end() :]
 
 
 def _turned(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:

@@ -131,7 +131,9 @@ def test_examples_of_a_group_share_their_passages_and_every_kind_occurs() -> Non
     assert {example.kind for example in examples} == {
         "answerable", "sentence", "two", "swapped", "left_out", "twin", "cut"
     }  # fmt: skip
-    for group in range(200):
+    groups = {example.group for example in examples}
+    assert len(groups) > 190  # one whose only question was asked before, or has no twin, is empty
+    for group in groups:
         assert len({example.passages for example in examples if example.group == group}) == 1
     unanswerable = sum(example.answer == NOT_IN_DOCUMENTS for example in examples) / len(examples)
     assert 0.2 < unanswerable < 0.4
