@@ -15,7 +15,8 @@ engines read; they need ctranslate2, openvino-genai, openvino-tokenizers and xll
 other prompts; engines take turns on every prompt. `agree` writes greedy answers as the service asks for them; `lookup`
 times answers with and without prompt lookup, with `--wish` added to each question; `follow` the first token of a
 question, and of a second one whose prompt begins alike. `report` prints medians and spreads as JSON, and what of the
-measured bandwidth and matrix rate is used.
+measured bandwidth and matrix rate is used; of `agree`, how many texts are those of the first engine, and how many more
+are right. A text is right if it holds a reference, or abstains where no document answers.
 """
 
 import argparse
@@ -417,18 +418,28 @@ def as_asked(row: dict[str, Any], name: str = "messages") -> Any:
 
 
 def agree(args: argparse.Namespace) -> None:
-    """Greedy answers of each engine, with a digest of the text."""
+    """Greedy answers of each engine: a digest of the text, and whether it is right. What is there is not made again."""
     import hashlib
 
+    from rag.evaluation.scoring import contains_reference
+    from rag.prompt import NOT_IN_DOCUMENTS
+
     rows = read_prompts(args)
+    lines = args.out.read_text("utf-8").splitlines() if args.out.exists() else []
+    there = {(row["engine"], row["id"]) for row in map(json.loads, lines)}
     for name in args.engines.split(","):
         kind, _, weights = name.partition("-")
         drafting = weights.endswith("+lookup")
         decoder = load_ours(kind, weights.removesuffix("+lookup"), args.work, args.threads, lookup=drafting)
         for row in rows:
+            if (name, row["id"]) in there:
+                continue
             (done,) = decoder.generate([as_asked(row)])
             digest = hashlib.sha256(done.text.encode()).hexdigest()[:16]
-            write(args.out, {"step": "agree", "engine": name, "id": row["id"], "text": digest, "n": done.n_new_tokens})
+            line = {"step": "agree", "engine": name, "id": row["id"], "text": digest, "n": done.n_new_tokens}
+            abstained = done.text.startswith(NOT_IN_DOCUMENTS)
+            right = not abstained and contains_reference(done.text, row["references"])
+            write(args.out, line | {"right": right if row["answerable"] else abstained})
 
 
 def lookup(args: argparse.Namespace) -> None:
@@ -519,6 +530,11 @@ def report(args: argparse.Namespace) -> None:
             name: [sum(mine[key] == text for key, text in texts[first].items() if key in mine), len(mine)]
             for name, mine in texts.items()
         }
+        rights = {
+            name: {row["id"]: row["right"] for row in rows if row["step"] == "agree" and row["engine"] == name}
+            for name in texts
+        }
+        found["right"] = {name: paired(mine, rights[first]) for name, mine in rights.items()}
     drafted = [row for row in rows if row["step"] == "lookup"]
     if drafted:
         found["lookup"] = {kind: lookup_figures(drafted, kind == "copied") for kind in ("copied", "others")}
@@ -535,6 +551,20 @@ def report(args: argparse.Namespace) -> None:
             "tokens_second": spread([row["n_second"] for row in pairs]),
         }
     print(json.dumps(found, indent=1))
+
+
+def paired(mine: dict[str, bool], others: dict[str, bool]) -> dict[str, Any]:
+    """Cases that both have, how many each has right, and the difference in points with its 95 % interval (normal)."""
+    both = [(mine[key], others[key]) for key in mine.keys() & others.keys()]
+    differences = [100 * (one - other) for one, other in both]
+    mean = statistics.mean(differences)
+    half = 1.96 * statistics.stdev(differences) / len(both) ** 0.5 if len(both) > 1 else float("inf")
+    return {
+        "cases": len(both),
+        "right": sum(one for one, _ in both),
+        "right_of_first": sum(other for _, other in both),
+        "points_more": [round(mean, 2), round(mean - half, 2), round(mean + half, 2)],
+    }
 
 
 def lookup_figures(rows: list[dict[str, Any]], wanted: bool) -> dict[str, Any]:
