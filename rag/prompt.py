@@ -138,19 +138,14 @@ def grounded_messages(
 
 
 def continued_messages(
-    question: str,
-    passages: Sequence[PromptPassage],
-    n_known: int,
-    earlier: Sequence[str] = (),
-    history: Sequence[Message] = (),
+    question: str, passages: Sequence[PromptPassage], n_known: int, earlier: Sequence[str] = ()
 ) -> tuple[Message, ...]:
-    """The messages of a follow-up whose first `n_known` passages stand where the prompt before it showed them.
+    """The messages of a second question whose first `n_known` passages stand where the prompt before it showed them.
 
-    `history` is that of the prompt before; `earlier` is told between passages and question.
+    `earlier` is told between passages and question.
     """
     known, new = _rendered(passages[:n_known]), _rendered(passages[n_known:], n_known + 1)
-    system = Message(role="system", content=_GROUNDED)
-    return (system, *history, _user_turn(question, (*known, *new, *earlier)))
+    return (Message(role="system", content=_GROUNDED), _user_turn(question, (*known, *new, *earlier)))
 
 
 def _rendered(passages: Sequence[PromptPassage], first_marker: int = 1) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from rag.prompt import NOT_IN_DOCUMENTS, as_history, continued_messages, grounde
 from rag.prompt_passage import PromptPassage
 from rag.twins import names_in
 
+Way = Literal["history", "going_on"]  # turns before the passages, or told after those of the prompt before
+
 _FAILED = 0.12  # of the questions before got no answer
 
 _AUXILIARY = re.compile(
@@ -36,7 +38,7 @@ class Talk:
 
     question: str
     answer: str
-    way: Literal["history", "going_on"]  # turns before the passages, or told after those of the prompt before
+    way: Way
     n_known: int  # passages that the prompt before showed; going on only
 
     def turns(self) -> tuple[Message, Message]:
@@ -66,9 +68,8 @@ def talk_before(known: Sequence[Asked], n_known: int, rng: random.Random, *, goi
         return None
     asked = rng.choice(known)
     answer = NOT_IN_DOCUMENTS if rng.random() < _FAILED else asked.answer.strip()
-    return Talk(
-        question=asked.question, answer=answer, way="going_on" if going_on else "history", n_known=n_known
-    )  # fmt: skip
+    way: Way = "going_on" if going_on else "history"
+    return Talk(question=asked.question, answer=answer, way=way, n_known=n_known)
 
 
 def leaning(question: str, before: str, text: str) -> str | None:

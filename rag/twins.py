@@ -83,11 +83,7 @@ def _placed_names(text: str) -> list[tuple[str, str]]:
 
 def names_in(text: str) -> list[str]:
     """Capitalized words inside sentences, without a possessive ending."""
-    return [
-        re.sub(r"['’]s?$", "", match[0])
-        for match in _NAME.finditer(text)
-        if match.start() > 0 and text[:match.start()].rstrip()[-1:] not in set(".?!:\"“")
-    ]  # fmt: skip
+    return [name for _, name in _placed_names(text)]
 
 
 def _other_word(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
