@@ -1,9 +1,10 @@
 """Cut the power of the store 100 times and count what was lost: `python benchmarks/power_cuts.py --cuts 100`.
 
 An ext4 file system on a loop file is mounted; a child process uploads, publishes and deletes documents on it and says
-on a pipe what the store acknowledged. At a random moment the file system is shut down with the ioctl that drops what is
-not yet on the medium (EXT4_IOC_SHUTDOWN, flag NOLOGFLUSH), as a power cut does; the child is killed, the file system is
-mounted again (its journal is replayed) and the store opened. Expected state lives in this process, outside the store.
+on a pipe what the store acknowledged, and when. At a random moment the power is cut (`power_cut.py`); the child is
+killed, the file system is mounted again (its journal is replayed) and the store opened. Expected state lives in this
+process, outside the store. What is acknowledged after the cut has begun counts as interrupted: `power_cut.py` says why,
+and measures it.
 
 Accepted: acknowledged ⊆ found ⊆ sent; every acknowledged upload is there with its SHA-256 and, once published, its
 passages; every acknowledged delete stays; what a cut interrupted may be done or not done; both indexes agree with the
@@ -11,22 +12,23 @@ catalog after they opened. Needs root and Linux; says so and exits with 0 where 
 """
 
 import argparse
+import dataclasses
 import datetime
-import fcntl
 import hashlib
 import json
 import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-EXT4_IOC_SHUTDOWN = 0x8004587D
-NOLOGFLUSH = 2
+from power_cut import cut_power, make_disk, may_cut, remount
+
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -57,6 +59,16 @@ def open_store(folder: Path):
     return owned, catalog, indexes, embedder
 
 
+def every_document(catalog):
+    """The documents of `catalog`, page by page."""
+    cursor = None
+    while True:
+        documents, cursor, _ = catalog.documents.list(sort="created_at", limit=1000, cursor=cursor)
+        yield from documents
+        if cursor is None:
+            return
+
+
 def child(folder: Path, seed: int) -> None:
     """Work until killed; one JSON line before each operation (`sent`) and one after it (`acknowledged`)."""
     from rag.types import NewPassage, ParsedDocument, Receipt
@@ -65,14 +77,11 @@ def child(folder: Path, seed: int) -> None:
     _, catalog, indexes, embedder = open_store(folder)
 
     def say(kind: str, op: str, key: str, document_id: str | None) -> None:
-        os.write(1, (json.dumps([kind, op, key, document_id]) + "\n").encode())
+        os.write(
+            1, (json.dumps([time.clock_gettime(time.CLOCK_MONOTONIC), kind, op, key, document_id]) + "\n").encode()
+        )
 
-    mine = [
-        d.document_id
-        for d in catalog.documents.list(
-            collection=None, status=None, q=None, sort="created_at", limit=1000, cursor=None
-        )[0]
-    ]
+    mine = [document.document_id for document in every_document(catalog)]
     say("ready", "", "", None)
     while True:
         if mine and rng.random() < 0.35:
@@ -121,47 +130,81 @@ def child(folder: Path, seed: int) -> None:
             indexes.snapshot()
 
 
-def judge(
-    folder: Path, sent: set[str], uploads: dict[str, str], ready: set[str], deleted: set[str], maybe: set[str]
-) -> list[str]:
-    """Every broken promise after a cut, as sentences."""
+@dataclasses.dataclass
+class Promises:
+    """What the store has acknowledged so far, kept outside it."""
+
+    sent: set[str] = dataclasses.field(default_factory=set)
+    """SHA-256 of everything ever sent."""
+    uploads: dict[str, str] = dataclasses.field(default_factory=dict)
+    """SHA-256 by document."""
+    ready: set[str] = dataclasses.field(default_factory=set)
+    deleted: set[str] = dataclasses.field(default_factory=set)
+    undecided: set[str] = dataclasses.field(default_factory=set)
+    """Documents whose delete the last cut interrupted: they may be there or not."""
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def hear(self, said: list[list[Any]], cut_at: float) -> None:
+        """Take in what a child said; an operation that was not acknowledged before `cut_at` was interrupted."""
+        interrupted: list[list[Any]] = []
+        for at, kind, op, key, document_id in said:
+            if kind == "sent":
+                interrupted.append([op, document_id])
+                if op == "upload":
+                    self.sent.add(key)
+                continue
+            if at >= cut_at:
+                self.counts["acknowledged after the cut had begun"] += 1
+                continue
+            interrupted.pop()
+            self.counts[{"upload": "uploads", "publish": "publications", "delete": "deletes"}[op]] += 1
+            if op == "upload":
+                self.uploads[document_id] = key
+            elif op == "publish":
+                self.ready.add(document_id)
+            else:
+                self.deleted.add(document_id)
+        self.counts["cuts"] += 1
+        self.counts["cut inside an operation"] += bool(interrupted)
+        self.undecided = {document_id for op, document_id in interrupted if op == "delete"}
+
+    def settle(self, found: set[str]) -> None:
+        """What an interrupted delete came to holds from now on."""
+        self.deleted |= self.undecided - found
+        self.undecided = set()
+
+
+def judge(folder: Path, promises: Promises) -> list[str]:
+    """Every broken promise after a cut, as sentences; settles what was undecided."""
     from rag.catalog.check import check_catalog
 
     owned, catalog, indexes, _ = open_store(folder)
-    found = {
-        d.document_id: d
-        for d in catalog.documents.list(
-            collection=None, status=None, q=None, sort="created_at", limit=1000, cursor=None
-        )[0]
-    }
-    wrong = [f"{d.document_id}: nobody sent it" for d in found.values() if d.sha256 not in sent]
-    for document_id, key in uploads.items():
-        if document_id in deleted:
-            if document_id in found:
-                wrong.append(f"{document_id}: its acknowledged delete did not stay")
+    found = {document.document_id: document for document in every_document(catalog)}
+    wrong = [f"{d.document_id}: nobody sent it" for d in found.values() if d.sha256 not in promises.sent]
+    wrong += [f"{name}: its acknowledged delete did not stay" for name in promises.deleted & found.keys()]
+    for name, key in promises.uploads.items():
+        if name in promises.deleted or (name in promises.undecided and name not in found):
             continue
-        if document_id in maybe and document_id not in found:
+        if name not in found:
+            wrong.append(f"{name}: an acknowledged upload is gone")
             continue
-        if document_id not in found:
-            wrong.append(f"{document_id}: an acknowledged upload is gone")
-            continue
-        data = catalog.files.path(document_id, 1).read_bytes()
-        if hashlib.sha256(data).hexdigest() != key:
-            wrong.append(f"{document_id}: its bytes are not those that were acknowledged")
-        if document_id in ready and (found[document_id].status != "ready" or found[document_id].n_passages != 2):
-            wrong.append(f"{document_id}: its acknowledged passages are gone ({found[document_id].status})")
+        if hashlib.sha256(catalog.files.path(name, 1).read_bytes()).hexdigest() != key:
+            wrong.append(f"{name}: its bytes are not those that were acknowledged")
+        if name in promises.ready and (found[name].status != "ready" or found[name].n_passages != 2):
+            wrong.append(f"{name}: its acknowledged passages are gone ({found[name].status})")
     check = indexes.check()
     if not check.agrees:
         wrong.append(f"indexes disagree with the catalog: {check}")
     wrong += check_catalog(catalog).problems
+    promises.settle(set(found))
     indexes.close()
     catalog.close()
     owned.close()
     return wrong
 
 
-def run_until_cut(mount: Path, seed: int, seconds: float, flags: list[str]) -> list[list[str | None]]:
-    """Start a child, cut the power after `seconds` of work, return what it had said."""
+def run_until_cut(mount: Path, seed: int, seconds: float, flags: list[str]) -> tuple[list[list[Any]], float]:
+    """Start a child, cut the power after `seconds` of work; what it had said, and when the cut began."""
     process = subprocess.Popen(
         [sys.executable, __file__, "--child", str(mount / "data"), "--seed", str(seed), *flags],
         stdout=subprocess.PIPE, start_new_session=True,
@@ -171,13 +214,11 @@ def run_until_cut(mount: Path, seed: int, seconds: float, flags: list[str]) -> l
     if not first:
         raise SystemExit(f"the child ended before it began: {process.wait()}")
     time.sleep(seconds)
-    handle = os.open(mount, os.O_RDONLY)
-    fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
-    os.close(handle)
+    cut_at = cut_power(mount)
     os.killpg(process.pid, signal.SIGKILL)
     rest = process.stdout.read().decode().splitlines()
     process.wait()
-    return [json.loads(line) for line in rest if line.endswith("]")]
+    return [json.loads(line) for line in rest if line.endswith("]")], cut_at
 
 
 def main() -> None:
@@ -195,58 +236,28 @@ def main() -> None:
         if args.no_fsync:
             os.fsync = lambda descriptor: None
         child(args.child, args.seed)
-    if sys.platform != "linux" or os.geteuid() != 0:
-        print("skipped: power cuts need root on Linux (a loop-mounted file system is shut down)")
+    if not may_cut():
         return
     rng = random.Random(args.seed)
     flags = ["--no-fsync"] if args.no_fsync else []
-    counts = {"cuts": 0, "uploads": 0, "publications": 0, "deletes": 0, "cut inside an operation": 0}
+    promises = Promises()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         image, mount = Path(scratch) / "disk.img", Path(scratch) / "mnt"
         mount.mkdir()
-        with image.open("wb") as file:
-            file.truncate(256 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-        subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
-        sent: set[str] = set()
-        uploads: dict[str, str] = {}
-        ready: set[str] = set()
-        deleted: set[str] = set()
+        make_disk(image, mount, 256 << 20)
         try:
             for cut in range(args.cuts):
-                said = run_until_cut(mount, rng.randrange(2**32), rng.uniform(0.02, args.max_seconds), flags)
-                open_operation: list[str | None] | None = None
-                for kind, op, key, document_id in said:
-                    open_operation = [op, key, document_id] if kind == "sent" else None
-                    if kind == "sent" and op == "upload":
-                        sent.add(str(key))
-                    if kind != "acknowledged":
-                        continue
-                    counts[{"upload": "uploads", "publish": "publications", "delete": "deletes"}[str(op)]] += 1
-                    if op == "upload":
-                        uploads[str(document_id)] = str(key)
-                    elif op == "publish":
-                        ready.add(str(document_id))
-                    else:
-                        deleted.add(str(document_id))
-                maybe = {str(open_operation[2])} if open_operation and open_operation[0] == "delete" else set()
-                counts["cut inside an operation"] += open_operation is not None
-                counts["cuts"] += 1
-                subprocess.run(["umount", str(mount)], check=True)
-                subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
-                broken = judge(mount / "data", sent, uploads, ready, deleted, maybe)
-                for document_id in maybe:
-                    uploads.pop(document_id, None)
-                wrong += [f"cut {cut}: {line}" for line in broken]
+                said, cut_at = run_until_cut(mount, rng.randrange(2**32), rng.uniform(0.02, args.max_seconds), flags)
+                promises.hear(said, cut_at)
+                remount(image, mount)
+                wrong += [f"cut {cut}: {line}" for line in judge(mount / "data", promises)]
                 if (cut + 1) % 10 == 0:
-                    print(
-                        f"{cut + 1} cuts, {len(uploads)} documents acknowledged so far, {len(wrong)} promises broken",
-                        flush=True,
-                    )
+                    uploads = promises.counts["uploads"]
+                    print(f"{cut + 1} cuts, {uploads} uploads acknowledged, {len(wrong)} promises broken", flush=True)
         finally:
             subprocess.run(["umount", "-l", str(mount)], check=False)
-    print(json.dumps({**counts, "seed": args.seed, "promises broken": len(wrong)}))
+    print(json.dumps({**promises.counts, "seed": args.seed, "promises broken": len(wrong)}))
     for line in wrong[:20]:
         print(line)
     raise SystemExit(1 if wrong else 0)
