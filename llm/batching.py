@@ -23,6 +23,8 @@ from llm.types import Cancel, Token
 
 PROMPT_STEP = 256  # prompt tokens read at once: bounds the time until a cancellation is noticed
 _OLDEST_FIRST = 4  # every so many steps the oldest prompt is read first, else the one with the least left
+_ALONE_DRAFT = 16  # tokens drafted at most for a text that is written alone
+_CROWD_DRAFT = 4  # and for each of several, which share the arithmetic of a step
 _POLL_SECONDS = 0.05
 
 Part = tuple[Sequence[int], int, Sequence[int]]  # new ids, tokens in the cache before them, blocks
@@ -72,7 +74,7 @@ class PagedSteps:
 
     Args:
         model: Read by one thread at a time.
-        lookup: Whether a request that runs alone drafts tokens by prompt lookup.
+        lookup: Whether tokens are drafted by prompt lookup.
     """
 
     def __init__(self, model: PagedModel, *, lookup: bool = True) -> None:
@@ -208,8 +210,10 @@ class PagedSteps:
 
     def _plan(self) -> list["_Plan"]:
         """What the next step reads: a token of each text, and of the prompts as much as a step may."""
-        alone = self._with_lookup and len(self._running) == 1 and not self._waiting
-        plans = [_next_tokens(run, alone) for run in self._running if run.n_left <= 0]
+        n_drafted = 0
+        if self._with_lookup:
+            n_drafted = _ALONE_DRAFT if len(self._running) == 1 and not self._waiting else _CROWD_DRAFT
+        plans = [_next_tokens(run, n_drafted) for run in self._running if run.n_left <= 0]
         prompts = sorted((run for run in self._running if run.n_left > 0), key=lambda run: run.n_left)
         self._n_steps += 1
         if self._n_steps % _OLDEST_FIRST == 0:
@@ -268,13 +272,16 @@ class _Plan:
     n_wanted: int  # places at the end whose logits are needed
 
 
-def _next_tokens(run: Run, alone: bool) -> _Plan:
+def _next_tokens(run: Run, n_drafted: int) -> _Plan:
+    """The last token and, after it, a draft of at most `n_drafted`."""
     row = run.row
     draft: list[int] = []
-    if alone:
+    if n_drafted:
         if run.lookup is None:
-            run.lookup = PromptLookup([*row.prompt, *row.new_ids])
-        draft = run.lookup.draft(row.request.sampling.max_new_tokens - len(row.new_ids) - 1)
+            run.lookup = PromptLookup(row.prompt, row.text_of, row.opening)
+            run.lookup.extend(row.new_ids)
+        most = min(n_drafted, row.request.sampling.max_new_tokens - len(row.new_ids) - 1)
+        draft = run.lookup.draft(most)
     ids = [row.new_ids[-1], *draft]
     return _Plan(run=run, ids=ids, n_wanted=len(ids))
 

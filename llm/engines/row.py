@@ -26,13 +26,14 @@ class Row:
     text: TextStream
     end_ids: frozenset[int]
     counts_prompt: bool  # whether the repetition penalty counts the prompt's tokens
-    opening_id: int | None  # first token of what the request is reluctant to begin with
+    text_of: Callable[[int], str]  # what a token adds
+    opening: list[int]  # tokens of what the request is reluctant to begin with
     generator: "torch.Generator | None"
     guard: MarkerGuard | None
     new_ids: list[int] = field(default_factory=list)
     finish: FinishReason | None = None
     first_token_seconds: float | None = None
-    opening_probability: float | None = None  # of the token `opening_id`, once the first token was chosen
+    opening_probability: float | None = None  # of the first token of `opening`, once the first token was chosen
 
     def takes(self, best: int) -> bool:
         """Whether the most probable token is the next one, whatever the other logits are; then it is chosen."""
@@ -45,9 +46,9 @@ class Row:
     def choose(self, logits: "torch.Tensor") -> int:
         """The next token by the request's own rules, from (V,) logits on the CPU."""
         allowed = logits
-        if self.opening_id is not None and self._is_reluctant and self.request.reluctance is not None:
+        if self._is_reluctant and self.request.reluctance is not None:
             allowed, self.opening_probability = without_unsure(
-                allowed, self.opening_id, self.request.reluctance.least_probability
+                allowed, self.opening[0], self.request.reluctance.least_probability
             )
         if self.guard is not None and self._is_greedy:
             chosen = self.guard.best(allowed)
@@ -62,7 +63,7 @@ class Row:
     @property
     def _is_reluctant(self) -> bool:
         """Whether the first token is still to be chosen, and not any one will do."""
-        return self.opening_id is not None and not self.new_ids
+        return bool(self.opening) and not self.new_ids
 
     @property
     def _is_greedy(self) -> bool:
@@ -134,14 +135,15 @@ class RowMaker:
             raise UnsupportedError("beam search does not obey the citation rule; set num_beams to 1")
         prompt = self.prompts.encode_prompt(request.messages)
         self.check_length(prompt, sampling.max_new_tokens, "max_new_tokens")
-        opening = [] if request.reluctance is None else self.prompts.encode_text(request.reluctance.text)[:1]
+        opening = [] if request.reluctance is None else self.prompts.encode_text(request.reluctance.text)
         return Row(
             request=request,
             prompt=prompt,
             text=TextStream(self.decode, sampling.stop),
             end_ids=self.end_ids,
             counts_prompt=self.counts_prompt,
-            opening_id=opening[0] if opening else None,
+            text_of=self.masks.text,
+            opening=opening,
             generator=make_generator(sampling),
             guard=None if request.n_markers is None else self.masks.start(request.n_markers),
         )
