@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llm.types import Message
+from rag.made_tables import made_table
 from rag.paragraphs import Asked, Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
@@ -25,7 +26,7 @@ from rag.text import content_words, split_sentences
 from rag.twins import twin_of
 from rag.verify.declare import declare
 
-Kind = Literal["answerable", "sentence", "two", "swapped", "left_out", "twin", "cut"]
+Kind = Literal["answerable", "sentence", "two", "swapped", "left_out", "twin", "cut", "cell"]
 
 _N_PASSAGES = ((1, 0.15), (2, 0.30), (3, 0.30), (4, 0.15), (5, 0.10))
 _MAX_CHARS = ((1_700, 0.8), (3_200, 0.2))  # of a group's passages: what 500 and 1,000 tokens of a prompt hold
@@ -41,6 +42,10 @@ _BEST_LAST = 0.5  # of the groups have the passages in the order of a search; th
 _TALK = 0.15  # of the groups follow another question
 _GOING_ON = 0.6  # of these go on from its prompt
 _LEANING = 0.6  # of the questions that could lean on the one before do
+
+_TABLE = 0.08  # of the groups are about a table that was made up
+_BESIDE_TABLE = ((0, 0.3), (1, 0.4), (2, 0.3))  # paragraphs that stand beside it
+_ASKED_BESIDE = 1  # question about each of these
 
 _TEMPTING = 4  # questions of other paragraphs of which the one is asked that the shown words account for most
 _SAME = 80  # first characters that tell a paragraph among those of its article, also where its end was cut off
@@ -81,6 +86,9 @@ def make_examples(
     ranks = {title: _Overlap(articles[title]) for title in titles}
     for group in range(n_groups):
         title = rng.choice(titles)
+        if rng.random() < _TABLE:
+            yield from _table_group(group, articles[title], rng)
+            continue
         foreign = articles[rng.choice(titles)] if rng.random() < _FOREIGN else ()
         yield from _group(group, articles[title], ranks[title], foreign, rng)
 
@@ -147,6 +155,33 @@ def _group(
             question=question,
             passages=passages,
             talk=talk,
+        )
+
+
+def _table_group(group: int, paragraphs: Sequence[Paragraph], rng: random.Random) -> Iterator[TrainingExample]:
+    """The examples of one group about the cells of a table, which stands among paragraphs of one article."""
+    table = made_table(rng)
+    (n_beside,) = rng.choices([n for n, _ in _BESIDE_TABLE], [share for _, share in _BESIDE_TABLE])
+    beside = rng.sample(paragraphs, min(n_beside, len(paragraphs)))
+    shown = rng.sample([table.paragraph, *beside], len(beside) + 1)
+    examples: list[tuple[Kind, str, str]] = []
+    for marker, paragraph in enumerate(shown, start=1):
+        kind: Kind = "cell" if paragraph is table.paragraph else "answerable"
+        most = len(paragraph.questions) if kind == "cell" else min(len(paragraph.questions), _ASKED_BESIDE)
+        asked = rng.sample(paragraph.questions, most)
+        examples += [(kind, one.question, f"{one.answer.strip()} [{marker}]") for one in asked]
+    n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE))
+    examples += [("left_out", question, NOT_IN_DOCUMENTS) for question in table.unanswered[:n_more]]
+    rng.shuffle(examples)
+    passages = tuple(_passage(number, paragraph) for number, paragraph in enumerate(shown, start=1))
+    for kind_asked, question, answer in examples:
+        yield TrainingExample(
+            messages=grounded_messages(question, passages),
+            answer=answer,
+            kind=kind_asked,
+            group=group,
+            question=question,
+            passages=passages,
         )
 
 

@@ -13,10 +13,11 @@ from rag.errors import InvalidInputError
 from rag.markers import drop_markers, escape_markers, one_line
 from rag.passage_text import prefix_lines
 from rag.prompt_passage import Evidence, Neighbour, PromptPassage, fill, from_evidence
+from rag.table_rows import spelled_out
 from rag.types import Dropped, Hit
 
-PROMPT_VERSION = "grounded-2"  # stored with runs: figures of different versions are not compared
-CONTINUED_VERSION = "grounded-2-continued"
+PROMPT_VERSION = "grounded-3"  # stored with runs: figures of different versions are not compared
+CONTINUED_VERSION = "grounded-3-continued"
 NOT_IN_DOCUMENTS = "The documents do not contain an answer to this question."
 NOT_KNOWN = "I do not know the answer to this question."
 
@@ -161,7 +162,7 @@ def _render(marker: int, passage: PromptPassage) -> str:
     """One passage as the model sees it; only its first line starts at the margin."""
     text = "\n".join(run.text for run in passage.runs)
     lines = [*prefix_lines(passage.heading, passage.table_header, text), *text.splitlines()]
-    shown = [one_line(part) for line in lines for part in line.splitlines()]
+    shown = spelled_out([one_line(part) for line in lines for part in line.splitlines() or [""]])
     # Escaped again as a whole: a bracket that a line opens may be closed by the next one.
     return f"[{marker}] " + escape_markers("\n  ".join(line for line in shown if line))
 

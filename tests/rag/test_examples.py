@@ -129,7 +129,7 @@ def test_what_is_asked_in_a_sentence_or_twice_is_answered_so() -> None:
 def test_examples_of_a_group_share_their_passages_and_every_kind_occurs() -> None:
     examples = list(make_examples(ARTICLES, n_groups=200, rng=random.Random(5)))
     assert {example.kind for example in examples} == {
-        "answerable", "sentence", "two", "swapped", "left_out", "twin", "cut"
+        "answerable", "sentence", "two", "swapped", "left_out", "twin", "cut", "cell"
     }  # fmt: skip
     groups = {example.group for example in examples}
     assert len(groups) > 190  # one whose only question was asked before, or has no twin, is empty

@@ -176,7 +176,7 @@ def test_the_sentence_before_gives_a_continued_passage_its_subject() -> None:
 def test_heading_and_table_header_are_shown_but_not_citable() -> None:
     row = dataclasses.replace(passages_of("Anna | 30")[0], heading="Staff › Leave", table_header="Name | Days\nin full")
     prompt = prompt_of([row])
-    assert "[1] Staff › Leave\n  Name | Days\n  in full\n  Anna | 30" in user_text(prompt)
+    assert "[1] Staff › Leave\n  Name | Days\n  in full\n  Name: Anna; Days: 30" in user_text(prompt)
     assert [run.text for run in prompt.passages[0].runs] == ["Anna | 30"]
 
 
