@@ -103,8 +103,9 @@ class ClaimJudge:
         window = reading.windows[read.supports]
         why = reasons(reading.lexical.in_window)
         if score < threshold:
-            why = (*_other_measure(reading.lexical), *reasons(reading.lexical.comparison))
+            why = (*_other_answer(reading.lexical), *reasons(reading.lexical.comparison))
             against = parameters.contradiction.log_odds(values)[0] > 0 and reading.lexical.other_measure is None
+            against = against or reading.lexical.other_cell is not None
             label = "contradicted" if against else "unsupported"
             if label == "contradicted":
                 window = reading.windows[read.contradicts]
@@ -187,7 +188,9 @@ def _read_apart(text: str, sentences: EvidenceSentences) -> tuple[tuple[str, tup
     return tuple((text, windows) for text, windows in parts if windows)
 
 
-def _other_measure(lexical: Lexical) -> Iterator[str]:
+def _other_answer(lexical: Lexical) -> Iterator[str]:
+    if lexical.other_cell is not None:
+        yield lexical.other_cell
     if lexical.other_measure is not None:
         told, asked = lexical.other_measure
         yield f"{told} is no answer to a question for {asked}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from rag.text import content_words
 from rag.types import FloatArray
+from rag.verify.cells import other_cell
 from rag.verify.checks import Comparison, compare, names_of, quantities
 from rag.verify.measures import other_measure
 from rag.verify.windows import EvidenceSentences, Window
@@ -78,11 +79,12 @@ class Lexical:
     comparison: Comparison  # with all evidence
     in_window: Comparison  # with the best window
     other_measure: tuple[str, str] | None  # what is told where another kind of amount was asked
+    other_cell: str | None  # why the answer is the wrong cell of a table
 
     @property
     def vetoed(self) -> bool:
         """Whether an explicit comparison rules the claim out."""
-        return bool(self.comparison.plain_missing) or self.other_measure is not None
+        return bool(self.comparison.plain_missing or self.other_measure or self.other_cell)
 
 
 def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Sequence[Window]) -> Lexical:
@@ -144,6 +146,7 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         comparison=everything,
         in_window=here,
         other_measure=other_measure(wording.asked, wording.own),
+        other_cell=other_cell(wording.asked, wording.own, sentences.tables, sentences.prose),
     )
 
 

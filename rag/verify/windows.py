@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rag.markers import drop_markers
+from rag.table_rows import read_tables
 from rag.text import content_words, split_sentences, words
 from rag.types import Span
 
@@ -77,6 +78,9 @@ class EvidenceSentences:
             sentence for index, text in enumerate(evidence) for sentence in _cut(index, text)
         )
         self.text = " ".join(sentence.text for sentence in self.sentences)
+        read = [read_tables(text) for text in evidence]
+        self.tables = tuple(table for tables, _ in read for table in tables)
+        self.prose = "\n".join(prose for _, prose in read)
         self._counts = counts
         self._places: dict[str, list[int]] = {}  # term → sentences that hold it
         for index, sentence in enumerate(self.sentences):

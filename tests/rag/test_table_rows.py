@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from rag.table_rows import spelled_out
+from rag.table_rows import read_tables, spelled_out
 
 
 def told(text: str) -> str:
@@ -52,3 +52,12 @@ def test_no_line_and_no_cell_is_lost(lines: list[str]) -> None:
     assert len(shown) == len(lines)
     for line, other in zip(lines, shown, strict=True):
         assert all(cell.strip() in other for cell in line.split(" | "))
+
+
+def test_tables_are_read_back_and_the_rest_is_left() -> None:
+    text = "Staff\nName | Days\nEurope\nAnna | 30\nBo | 28\n\nSince May.\n\n3 | 4\n5 | 6"
+    tables, prose = read_tables(text)
+    assert [table.names for table in tables] == [("Name", "Days"), ()]
+    assert [table.rows for table in tables] == [(("Anna", "30"), ("Bo", "28")), (("3", "4"), ("5", "6"))]
+    assert [line for line in prose.splitlines() if line] == ["Staff", "Since May."]
+    assert read_tables("no table") == ((), "no table")
