@@ -1,6 +1,7 @@
 """Flags of `citebound train …`: one for each field of a configuration, or a TOML file with the same names."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,10 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C")
 
+_MAY_BE_ZERO = frozenset(
+    ("seed", "warmup_steps", "decay_steps", "rank", "final_lr_share", "sft_weight", "weight_decay", "min_frequency")
+)
+_AT_MOST = {"final_lr_share": 1.0, "betas": 1.0, "seed": 2**32 - 1}
 _HELP = {
     "seed": "Decides everything that is drawn.",
     "vocabulary": "Tokens, the 256 bytes and 3 special ones included.",
@@ -54,13 +59,34 @@ def config_flags(config_class: type[Any]) -> Callable[[F], F]:
             if isinstance(field.default, bool):
                 function = click.option(flag, field.name, is_flag=True, **about)(function)
             elif isinstance(field.default, tuple):
-                function = click.option(flag, field.name, type=(float,) * len(field.default), **about)(function)
+                kinds = (_range(field.name, whole=False),) * len(field.default)
+                function = click.option(flag, field.name, type=kinds, **about)(function)
             else:
-                kind = float if isinstance(field.default, float) else int
+                kind = _range(field.name, whole=not isinstance(field.default, float))
                 function = click.option(flag, field.name, type=kind, **about)(function)
         return function
 
     return decorate
+
+
+class _FiniteRange(click.FloatRange):
+    """A range that holds no "nan", which compares with nothing, and no infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+def _range(name: str, *, whole: bool) -> "click.ParamType[Any]":
+    """What a value may be: above zero, or zero where that means something."""
+    most = _AT_MOST.get(name)
+    if whole:
+        return click.IntRange(min=0 if name in _MAY_BE_ZERO else 1, max=None if most is None else int(most))
+    return _FiniteRange(
+        min=0, min_open=name not in _MAY_BE_ZERO and name != "betas", max=most, max_open=name == "betas"
+    )
 
 
 def config_of(config_class: type[C], values: Mapping[str, Any]) -> C:

@@ -11,6 +11,7 @@ import click
 
 from api.settings import Settings, load_settings
 from llm.errors import InvalidTrainingDataError
+from llm.training.loop import OFF_THE_CURVE
 from llm.training.metrics import MetricsLog
 from llm.training.plot import loss_svg
 from llm.training.speed import work_of
@@ -76,8 +77,10 @@ class TrainingRun:
         account = out / "run.json"
         found = json.loads(account.read_text("utf-8")) if account.exists() else {}
         has_begun = "result" in found or (out / "checkpoint").exists()
-        if has_begun and any(found.get(name) != value for name, value in self._about.items() if name not in _NAMES):
-            raise InvalidTrainingDataError(f"{out} holds another run; name another folder or remove it")
+        if has_begun and (other := _first_difference(found, self._about)) is not None:
+            raise InvalidTrainingDataError(
+                f"{out} holds another run ({other}); name another folder, or remove it to begin again"
+            )
         if is_main and not has_begun:
             (out / "metrics.jsonl").unlink(missing_ok=True)
             _write_json(account, self._about)
@@ -89,6 +92,15 @@ class TrainingRun:
 
         self._work = work_of(model)
         self._peak = measure_matrix_rate(device, device.dtype) * 1e12
+
+    def prepared(self, n_done: int, n_all: int) -> None:
+        """Hear how much of what stands before the first step is done."""
+        if self._bar is None:
+            self._bar = bar(total=n_all, initial=n_done - 1, desc=f"{self._kind}: reference", unit="sequence")
+        self._bar.update(1)
+        if n_done == n_all:
+            self._bar.close()
+            self._bar = None
 
     def report(self, row: dict[str, Any]) -> None:
         """Hear of one step."""
@@ -125,6 +137,19 @@ class TrainingRun:
         )
         seconds = row["tokens"] / row["tokens_per_second"]
         return {"matrix_share": round(flops / seconds / self._peak, 4)}
+
+
+def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """What a run that has begun was made of instead; None if it can go on."""
+    for name, value in wanted.items():
+        before = found.get(name)
+        if name == "config" and isinstance(before, dict):
+            for field, now in value.items():
+                if field not in OFF_THE_CURVE and before.get(field) != now:
+                    return f"{field} was {before.get(field)}, not {now}"
+        elif name not in _NAMES and before != value:
+            return f"{name} was {before}, not {value}"
+    return None
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`citebound train sft` and `dpo`: a decoder that is there already learns the job."""
 
+import itertools
+import json
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -57,6 +59,11 @@ def _data_flags(function: F) -> F:
 @train_options.out
 @_adapter_flag
 @_data_flags
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSONL rows to learn beside those of --squad, such as answers of its own that the decoder shall keep.",
+)
 @train_options.config_flags(SftConfig)
 @train_options.config_file
 @options.data_dir
@@ -81,7 +88,7 @@ def sft(out: Path, adapter: Path | None, name: str | None, base: str, data_dir: 
     def rows(articles: "dict[str, tuple[Paragraph, ...]]", n_groups: int, seed: int) -> Iterable[dict[str, object]]:
         return (one.as_row() for one in make_examples(articles, n_groups=n_groups, rng=random.Random(seed)))
 
-    train, held_out = _files(out, values, rows, ground)
+    train, held_out = _files(out, values, rows, ground, also=values["also"])
     all_weights = config.rank == 0 and started is None
     trainee = load_trainee(model.folder, device=ground.device, all_weights=all_weights, adapter=started)
     run.measure(trainee.model, ground.device)
@@ -142,6 +149,7 @@ def dpo(out: Path, adapter: Path | None, name: str | None, base: str, data_dir: 
         device=ground.device,
         report=run.report,
         workers=ground.workers,
+        progress=run.prepared,
     )
     if ground.workers.is_main:
         say(run.finish({"folder": str(_keep(aligned, trainee, model, out, name))}))
@@ -156,7 +164,11 @@ def _about(config: Any, model: "ResolvedModel", values: dict[str, Any]) -> dict[
         raise click.UsageError("give either --data or --squad")
     groups = {"groups": values["groups"], "held_out_groups": values["held_out_groups"]} if values["squad"] else {}
     about = {"config": asdict(config), "base": model.name, "base_sha256": model.sha256}
-    return about | {"data": source.name, "data_sha256": sha256_of(source), **groups}
+    also = values.get("also")
+    if also is not None and not values["squad"]:
+        raise click.UsageError("--also goes with --squad; put all rows of --data into one file")
+    more = {} if also is None else {"also_sha256": sha256_of(also)}
+    return about | {"data": source.name, "data_sha256": sha256_of(source), **groups, **more}
 
 
 def _checked(adapter: "Adapter | None", model: "ResolvedModel") -> str | None:
@@ -175,8 +187,12 @@ def _files(
     values: dict[str, Any],
     rows: "Callable[[dict[str, tuple[Paragraph, ...]], int, int], Iterable[dict[str, object]]]",
     ground: Ground,
+    also: Path | None = None,
 ) -> tuple[Path, Path | None]:
-    """The rows to learn and to measure on; those of --squad are written beside the weights, by the first process."""
+    """The rows to learn and to measure on; those of --squad are written beside the weights, by the first process.
+
+    Rows of `also` stand after them: the order of a file is not that in which it is learned.
+    """
     from rag.errors import InvalidInputError
     from rag.paragraphs import is_held_out, read_paragraphs
 
@@ -188,7 +204,8 @@ def _files(
         kept = {title: found for title, found in articles.items() if is_held_out(title)}
         if not any(len(paragraphs) >= 2 for paragraphs in train.values()):
             raise InvalidInputError("--squad needs articles of at least two paragraphs")
-        write_rows(out / _TRAIN, rows(train, values["groups"], values["seed"] + 1))
+        more = map(json.loads, also.read_text("utf-8").splitlines()) if also is not None else ()
+        write_rows(out / _TRAIN, itertools.chain(rows(train, values["groups"], values["seed"] + 1), more))
         n_kept = values["held_out_groups"] if any(len(found) >= 2 for found in kept.values()) else 0
         write_rows(out / _HELD_OUT, rows(kept, n_kept, values["seed"] + 2))
     ground.workers.wait()

@@ -11,8 +11,9 @@ Both answers of a pair, and pairs whose prompts begin alike, are read in one pac
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from llm.prompt_encoding import PromptEncoder
 from llm.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from llm.training.cores import backward_on_cores
 from llm.training.forward import target_logits
-from llm.training.loop import Report, Steps, run_steps
+from llm.training.loop import Report, Steps, of_the_curve, run_steps
 from llm.training.lora import with_adapter
 from llm.training.order import shuffled_batches
 from llm.training.packing import PackedSequence, TokenExample, pack
@@ -30,6 +31,9 @@ from llm.types import Device, Message
 
 if TYPE_CHECKING:
     import torch
+
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +134,12 @@ def train_dpo(
     device: Device,
     report: Report,
     workers: Workers | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     """Align `model` (a transformers causal model on `device`, or a peft model with a trainable adapter) and return it.
 
     `out` gets `reference/` and `checkpoint/`; a run that is started again with the same arguments goes on from there.
+    `progress` hears how many sequences of how many have been read by the model as it begins, before the first step.
 
     Raises:
         InvalidTrainingDataError: there is nothing to learn, or the checkpoint is of other settings, data or weights.
@@ -144,9 +150,20 @@ def train_dpo(
     if not sequences:
         raise InvalidTrainingDataError("there is no pair to learn from; each must fit max_tokens")
     model = with_adapter(model, rank=config.rank, alpha=config.alpha, seed=config.seed)
-    identity = {"config": asdict(config), "data": _digest([*sequences, *measured]), "start": _weights_digest(model)}
+    identity = {
+        "config": of_the_curve(config),
+        "data": _digest([*sequences, *measured]),
+        "start": _weights_digest(model),
+    }
     references = _references(
-        model, [*sequences, *measured], out / "reference", identity=identity, device=device, workers=workers
+        model,
+        [*sequences, *measured],
+        out / "reference",
+        identity=identity,
+        checkpoint_seconds=config.checkpoint_seconds,
+        device=device,
+        workers=workers,
+        progress=progress or (lambda n_done, n_all: None),
     )
     batches = shuffled_batches(
         len(sequences), n_epochs=config.n_epochs, batch_size=config.sequences_per_step, seed=config.seed
@@ -236,20 +253,31 @@ def _references(
     folder: Path,
     *,
     identity: dict[str, Any],
+    checkpoint_seconds: float,
     device: Device,
     workers: Workers,
+    progress: Progress,
 ) -> "list[torch.Tensor]":
-    """The answers' log-probabilities under `model` as it is now; read from `folder` where they were kept."""
+    """The answers' log-probabilities under `model` as it is now; what `folder` keeps of them is not computed again."""
     import torch
 
     found = read_checkpoint(folder, identity=identity)
-    if found is not None:
-        return list(found.tensors["log_probabilities"].split([len(sequence.lengths) for sequence in sequences]))
+    workers.wait()
+    lengths = [len(sequence.lengths) for sequence in sequences]
+    made = list(found.tensors["log_probabilities"].split(lengths[: found.step])) if found and found.step else []
+    if len(made) == len(sequences):
+        return made
     model.eval()
+    saved = time.perf_counter()
     with torch.inference_mode():
-        made = [answer_log_probabilities(model, sequence, device).cpu() for sequence in sequences]
-    if workers.is_main:
-        write_checkpoint(folder, Checkpoint(step=0, tensors={"log_probabilities": torch.cat(made)}), identity=identity)
+        for sequence in sequences[len(made) :]:
+            made.append(answer_log_probabilities(model, sequence, device).cpu())
+            progress(len(made), len(sequences))
+            is_last = len(made) == len(sequences)
+            if workers.is_main and (is_last or time.perf_counter() - saved > checkpoint_seconds):
+                kept = Checkpoint(step=len(made), tensors={"log_probabilities": torch.cat(made)})
+                write_checkpoint(folder, kept, identity=identity)
+                saved = time.perf_counter()
     workers.wait()
     return [tensor.clone() for tensor in made]  # an inference tensor cannot be part of what is differentiated
 

@@ -8,7 +8,7 @@ and goes on from its last checkpoint to the same curve: nothing in a step is ran
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 Report = Callable[[dict[str, Any]], None]  # hears one row of figures a step
+
+# How the curve is computed, watched and kept, and not what it is: a run may go on with others.
+OFF_THE_CURVE = frozenset(("sequences_per_pass", "activation_checkpointing", "checkpoint_seconds", "evaluate_every"))
 
 
 class StepConfig(Schedule, Protocol):
@@ -57,6 +60,11 @@ class Steps:
     # `tokens`; each is summed over the processes.
     backward: Callable[[int], Mapping[str, float]]
     evaluate: Callable[[], Mapping[str, float]] | None  # held-out figures; None without held-out data
+
+
+def of_the_curve(config: Any) -> dict[str, Any]:
+    """The settings (a dataclass) that decide a run's curve: a checkpoint belongs to them."""
+    return {name: value for name, value in asdict(config).items() if name not in OFF_THE_CURVE}
 
 
 def trained_parameters(model: Any) -> "dict[str, torch.nn.Parameter]":

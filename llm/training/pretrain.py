@@ -7,7 +7,7 @@ parts of several, and a token sees all before it in its sequence.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from llm.errors import InvalidTrainingDataError
 from llm.training.forward import autocast
-from llm.training.loop import Report, Steps, run_steps
+from llm.training.loop import Report, Steps, of_the_curve, run_steps
 from llm.training.order import SequenceOrder
 from llm.training.token_file import TokenFile
 from llm.training.workers import Workers
@@ -60,11 +60,17 @@ def new_model(config: PretrainConfig, *, vocabulary: int, end_of_turn: int) -> A
     """A Llama of that shape with random float32 weights drawn from the seed; torch's global generator is left alone.
 
     Raises:
-        InvalidTrainingDataError: heads do not divide the width, or one another.
+        InvalidTrainingDataError: heads do not divide the width, or one another, or a sequence has more tokens than the
+            model has positions.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    if config.sequence_tokens > config.max_positions:
+        raise InvalidTrainingDataError(
+            f"sequence_tokens is {config.sequence_tokens}, but the model would have {config.max_positions} positions; "
+            "raise max_positions"
+        )
     if config.hidden_size % (2 * config.n_heads) or config.n_heads % config.n_kv_heads:
         raise InvalidTrainingDataError("hidden_size must be a multiple of twice n_heads, and n_heads of n_kv_heads")
     shape = LlamaConfig(
@@ -143,7 +149,7 @@ def pretrain_decoder(
         Steps(n_steps=n_steps, backward=backward, evaluate=evaluate if n_measured > 0 else None),
         folder=out / "checkpoint",
         config=config,
-        identity={"config": asdict(config), "data": tokens.sha256},
+        identity={"config": of_the_curve(config), "data": tokens.sha256},
         device=device,
         report=report,
         workers=workers,

@@ -11,7 +11,7 @@ A run can be killed at any moment and goes on from its last checkpoint to the sa
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
 from llm.training.cores import backward_on_cores
 from llm.training.forward import target_logits
-from llm.training.loop import Report, Steps, run_steps
+from llm.training.loop import Report, Steps, of_the_curve, run_steps
 from llm.training.lora import with_adapter
 from llm.training.order import shuffled_batches
 from llm.training.packing import PackedSequence, TokenExample, pack
@@ -124,7 +124,7 @@ def train_sft(
             ),
             folder=out / "checkpoint",
             config=config,
-            identity={"config": asdict(config), "data": _digest(sequences)},
+            identity={"config": of_the_curve(config), "data": _digest(sequences)},
             device=device,
             report=report,
             workers=workers,

@@ -85,7 +85,7 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
     again = json.loads(train(*begun).stdout)
     assert again["steps"] == made["steps"], "a finished run is not begun again"
     assert (tmp_path / "base/metrics.jsonl").read_text().splitlines() == lines
-    with pytest.raises(InvalidTrainingDataError, match="another run"):
+    with pytest.raises(InvalidTrainingDataError, match=r"another run \(.* was .*, not .*\)"):
         train(*begun, "--seed", "1")
 
     data = ["--squad", "squad.jsonl", "--base", "base/model"]
@@ -93,7 +93,11 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
     assert read_adapter(tmp_path / "tuned/adapter").name == "mills-1"
     assert json.loads((tmp_path / "tuned/run.json").read_text())["result"] == made
 
-    longer = train("sft", *data, "--adapter", "tuned/adapter", "--out", "longer", *flags({**TUNING, "decay-steps": 1}))
+    own = {"messages": [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good day."}]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n")
+    going_on = ["--adapter", "tuned/adapter", "--also", "own.jsonl", "--out", "longer"]
+    longer = train("sft", *data, *going_on, *flags({**TUNING, "decay-steps": 1}))
+    assert json.loads((tmp_path / "longer/train.jsonl").read_text().splitlines()[-1]) == own
     assert json.loads(longer.stdout)["first_loss"] != made["first_loss"], "it goes on where the other stopped"
 
     aligned = train("dpo", *data, "--adapter", "tuned/adapter", "--out", "aligned", *flags(TUNING))
@@ -125,6 +129,41 @@ def test_every_step_explains_itself_with_an_example(train, command: str) -> None
     shown = train(command, "--help")
     assert shown.exit_code == 0
     assert f"citebound train {command}" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "said"),
+    [
+        ("pretrain", "--n-heads", "0", "not in the range"),
+        ("pretrain", "--n-layers", "0", "not in the range"),
+        ("pretrain", "--hidden-size", "-64", "not in the range"),
+        ("pretrain", "--sequences-per-pass", "0", "not in the range"),
+        ("pretrain", "--max-steps", "0", "not in the range"),
+        ("pretrain", "--warmup-steps", "-3", "not in the range"),
+        ("pretrain", "--peak-lr", "-1", "not in the range"),
+        ("pretrain", "--peak-lr", "nan", "finite"),
+        ("sft", "--sequences-per-step", "0", "not in the range"),
+        ("sft", "--seed", "-5", "not in the range"),
+        ("dpo", "--evaluate-every", "0", "not in the range"),
+        ("dpo", "--final-lr-share", "1.5", "not in the range"),
+        ("dpo", "--max-grad-norm", "inf", "finite"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(
+    train, command: str, flag: str, value: str, said: str
+) -> None:
+    result = train(command, flag, value, "--out", "run")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert flag in result.stderr
+
+
+def test_more_positions_than_the_model_has_are_refused(train, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("The river drives the mill of the old town.\n" * 60)
+    train("corpus", "notes.md", "--out", "corpus.jsonl")
+    train("tokenizer", "corpus.jsonl", "--vocabulary", "280", "--out", "words")
+    with pytest.raises(InvalidTrainingDataError, match="raise max_positions"):
+        train("pretrain", "corpus.jsonl", "--tokenizer", "words", "--out", "a", *flags(SHAPE), "--max-positions", "16")
 
 
 def test_tuning_needs_one_source_of_rows(train, tmp_path: Path) -> None:

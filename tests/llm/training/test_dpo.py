@@ -84,6 +84,40 @@ def test_a_killed_run_goes_on_to_the_same_curve(rank, tmp_path, new_model, devic
     assert whole.rows[-1]["accuracy"] == whole.rows[-1]["held_out_accuracy"] == 1.0
 
 
+def test_the_reference_is_told_of_and_goes_on_where_it_was_killed(tmp_path, new_model, device) -> None:
+    class Killed(Exception):
+        pass
+
+    def train(out, progress):
+        train_dpo(new_model(), PAIRS, (), out=out, config=CONFIG, device=device, report=told.append, progress=progress)
+
+    def kill(n_done: int, n_all: int) -> None:
+        if n_done == n_all - 1:
+            raise Killed
+
+    told: list[dict[str, float]] = []
+    heard: list[tuple[int, int]] = []
+    train(tmp_path / "whole", lambda *step: heard.append(step))
+    n_all = heard[-1][1]
+    assert n_all > 2
+    assert heard == [(n, n_all) for n in range(1, n_all + 1)]
+    whole, told = told, []
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", kill)
+    heard.clear()
+    train(tmp_path / "killed", lambda *step: heard.append(step))
+    assert heard == [(n_all - 1, n_all), (n_all, n_all)]
+    assert [row["loss"] for row in told] == [row["loss"] for row in whole]
+
+
+def test_settings_off_the_curve_may_change(tmp_path, new_model, device) -> None:
+    for config in (CONFIG, dataclasses.replace(CONFIG, checkpoint_seconds=9.0, evaluate_every=3)):
+        train_dpo(new_model(), PAIRS, (), out=tmp_path, config=config, device=device, report=lambda row: None)
+    with pytest.raises(InvalidTrainingDataError, match="other settings"):
+        other = dataclasses.replace(CONFIG, peak_lr=1.0)
+        train_dpo(new_model(), PAIRS, (), out=tmp_path, config=other, device=device, report=lambda row: None)
+
+
 def test_other_weights_make_another_reference(tmp_path, new_model, device) -> None:
     def train(seed: int) -> None:
         train_dpo(new_model(seed=seed), PAIRS, (), out=tmp_path, config=CONFIG, device=device, report=lambda row: None)
