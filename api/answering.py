@@ -50,11 +50,16 @@ def ask_request(wanted: AskIn, parts: Parts) -> AskRequest:
         else tuple(Evidence(id=row.id, text=row.text) for row in wanted.evidence),
         history=wanted.turns,
         sampling=wanted.sampling.params(settings.max_new_tokens),
-        prompt_tokens=wanted.prompt_tokens if "prompt_tokens" in given else budget,
+        prompt_tokens=budget if wanted.prompt_tokens is None else wanted.prompt_tokens,
         abstain_below=wanted.abstain_below,
         policy=wanted.policy,
-        verify=wanted.verify,
+        verify=_is_verified(wanted),
     )
+
+
+def _is_verified(wanted: AskIn) -> bool:
+    """Whether the answer is checked: under `strict` it is whatever `verify` says, since unchecked text is not shown."""
+    return wanted.verify or wanted.policy == "strict"
 
 
 class Question:
@@ -72,7 +77,7 @@ class Question:
         self._request = ask_request(wanted, parts)
         self._retriever: Retriever = parts.retriever()
         self._decoder: Decoder = parts.decoder.get()
-        self._judge: Judge | None = parts.judge.get() if wanted.verify and parts.judge.is_wanted else None
+        self._judge: Judge | None = parts.judge.get() if _is_verified(wanted) and parts.judge.is_wanted else None
         name = self._decoder.info.name
         if wanted.model not in (None, name):
             raise ModelNotFoundError(f"this service answers with {name}; name it or leave model out")

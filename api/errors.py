@@ -98,6 +98,7 @@ DOCUMENT_STATUSES: Mapping[str, int] = {"too_large": 413, "unsupported_type": 41
 HTTP_CODES: Mapping[int, str] = {
     400: "malformed",
     404: "not_found",
+    408: "timeout",
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
@@ -189,7 +190,9 @@ def describe(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             message = f"{name} must be true or false"
         elif kind in ("too_long", "too_short"):
             bound = "max_length" if kind == "too_long" else "min_length"
-            message = f"{name} must have at {'most' if kind == 'too_long' else 'least'} {error['ctx'][bound]} items"
+            n_items = error["ctx"][bound]
+            items = "item" if n_items == 1 else "items"
+            message = f"{name} must have at {'most' if kind == 'too_long' else 'least'} {n_items} {items}"
         else:
             message = f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
         rows.append({"field": field, "message": message})
@@ -209,7 +212,9 @@ def _validation(request: Request, error: Exception) -> Response:
                 problem(415, "unsupported_media_type", "Send the body with Content-Type: application/json.")
             )
     rows = describe(found)
-    detail = rows[0]["message"][:1].upper() + rows[0]["message"][1:] + "."
+    message = rows[0]["message"]
+    named = rows[0]["field"] and message.startswith(rows[0]["field"])  # a field's name is written as it was sent
+    detail = f"{message if named else message[:1].upper() + message[1:]}."
     return ProblemResponse(problem(422, "invalid", detail, errors=rows))
 
 

@@ -35,7 +35,8 @@ class Inspection:
         self._decoder: Decoder = parts.decoder.get()
         if not self._decoder.capabilities.distribution:
             raise UnsupportedError(
-                f"the engine {self._decoder.info.engine} does not show its distributions; use another engine"
+                f"the decoder {self._decoder.info.name} does not show its distributions, as remote ones do not; "
+                "load a local model to look inside"
             )
         self._trace = None if wanted.answer_id is None else self._stored(wanted.answer_id)
         self._cancel = Cancel()

@@ -21,6 +21,7 @@ from api.page_images import PageImages
 from api.report_cache import ReportCache
 from api.reranking import Reranking
 from api.settings import Settings
+from api.thread_names import LOADING_THREAD
 from api.uploads import Receiver
 from ingest.pipeline import Ingestor
 from ingest.sandbox import Sandbox
@@ -94,7 +95,7 @@ class Parts:
     def begin(self) -> None:
         """Load what is loaded later, in a thread of its own, if that has not begun yet; ingest starts with it."""
         if self.begun.acquire(blocking=False):
-            threading.Thread(target=self.load, args=(self,), name="loading", daemon=True).start()
+            threading.Thread(target=self.load, args=(self,), name=LOADING_THREAD, daemon=True).start()
 
     def not_ready(self) -> str | None:
         """Why questions cannot be taken yet; None once they can."""
@@ -174,7 +175,7 @@ class Parts:
         if not self.begun.locked():
             return
         if not self.search.wait(_LAST_PATIENCE_SECONDS):
-            _log.warning("stopped_while_loading")
+            _log.info("stopped_while_loading")
         search, indexes = self.search.peek(), self.indexes.peek()
         if search is not None:
             search.ingestor.stop()

@@ -1,12 +1,14 @@
 """Speaking to the owner of a data folder over HTTP: to the one that serves it, or to one started for the moment."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 
 from rag.errors import CiteboundError
@@ -93,6 +95,32 @@ class Client:
             if on_wait:
                 on_wait(reason)
             time.sleep(0.2)
+
+
+class WaitNotice:
+    """Says why it is still waited: over the same line on a terminal, elsewhere once for each reason."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def __call__(self, reason: str) -> None:
+        """Hear the reason of this moment."""
+        if sys.stderr.isatty():
+            click.echo(f"\r{reason[:100]:<100}\r", nl=False, err=True)
+        elif reason != self._said:
+            click.echo(reason, err=True)
+        self._said = reason
+
+
+def checked_id(given: str, listed_by: str) -> str:
+    """An id as it was given.
+
+    Raises:
+        ServiceError: it cannot be one: it is empty or a path.
+    """
+    if not given.strip() or "/" in given:
+        raise ServiceError(f"{given!r} is no id; {listed_by} shows them", {"code": "not_found"})
+    return given
 
 
 def _refused(response: httpx.Response) -> ServiceError:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import click
 
 from api.cli import options
-from api.cli.client import Client, ServiceError, client_of
+from api.cli.client import Client, ServiceError, WaitNotice, client_of
 from api.cli.report import finish
 from rag.errors import CiteboundError, ConflictError, InvalidInputError
 
@@ -97,7 +97,7 @@ def _draft(
     if systems:
         raise click.UsageError("drafted cases are for a person to edit first; leave --system out")
     with client_of(data_dir, decoder=True) as client:
-        client.wait_until_ready(_tell)
+        client.wait_until_ready(WaitNotice())
         body = {"collection": collection, "n": n, "seed": seed}
         cases = client.call("POST", "/v1/comparisons/draft", json=body)["cases"]
     lines = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
@@ -256,7 +256,3 @@ def _fetch(client: Client, comparison: dict[str, Any], folder: Path) -> None:
 
 def _path(comparison_id: str, rest: str = "") -> str:
     return f"/v1/comparisons/{quote(comparison_id, safe='')}{rest}"
-
-
-def _tell(reason: str) -> None:
-    click.echo(f"\r{reason[:100]:<100}\r", nl=False, err=True)

@@ -11,10 +11,15 @@ from urllib.parse import quote
 import click
 
 from api.cli import options
-from api.cli.client import Client, ServiceError, client_of
+from api.cli.client import Client, ServiceError, checked_id, client_of
 
 _BATCH = 20  # files a request
 _BATCH_BYTES = 64 * 1024 * 1024  # of them together, unless one alone is larger
+_HINTS = {  # what the command line has for it
+    "encrypted": " Ingest it again with --password.",
+    "wrong_password": " Ingest it again with another --password.",
+    "duplicate": " (--on-duplicate skip or replace)",
+}
 _ENDED = ("ready", "failed", "cancelled")
 
 
@@ -56,7 +61,7 @@ def _refused(path: Path, code: str, message: str) -> dict[str, Any]:
     return {**nothing, "name": _printable(path.name), "status": "failed", "error": error}
 
 
-def _send(client: Client, files: list[Path], collection: str, on_duplicate: str) -> list[dict[str, Any]]:
+def _send(client: Client, files: list[Path], form: dict[str, str]) -> list[dict[str, Any]]:
     """A row a file; one that cannot be opened, or is too large for a request, harms no other."""
     refused: dict[int, dict[str, Any]] = {}
     parts: list[Any] = []
@@ -69,16 +74,15 @@ def _send(client: Client, files: list[Path], collection: str, on_duplicate: str)
                 parts.append(("file", (_printable(path.name), stack.enter_context(path.open("rb")))))
             except OSError as error:
                 refused[number] = _refused(path, "unreadable", f"it cannot be opened: {error.strerror}")
-        data = {"collection": collection, "on_duplicate": on_duplicate}
         try:
-            answered = client.call("POST", "/v1/documents", data=data, files=parts)["data"] if parts else []
+            answered = client.call("POST", "/v1/documents", data=form, files=parts)["data"] if parts else []
         except ServiceError as error:
             if "errors" in error.body and "document_id" in error.body["errors"][0]:
                 answered = error.body["errors"]
             elif error.body.get("code") != "too_large":
                 raise
             elif len(files) > 1:
-                return [row for path in files for row in _send(client, [path], collection, on_duplicate)]
+                return [row for path in files for row in _send(client, [path], form)]
             else:
                 answered = [_refused(files[0], "too_large", str(error))]
     rows = iter(answered)
@@ -86,15 +90,16 @@ def _send(client: Client, files: list[Path], collection: str, on_duplicate: str)
 
 
 def add_files(
-    client: Client, files: list[Path], *, collection: str, on_duplicate: str = "skip"
+    client: Client, files: list[Path], *, collection: str, on_duplicate: str = "skip", password: str | None = None
 ) -> list[dict[str, Any]]:
     """Upload, wait with a progress bar on stderr, and return one row a file in order."""
     from tqdm import tqdm
 
+    form = {"collection": collection, "on_duplicate": on_duplicate, **({"password": password} if password else {})}
     rows: list[dict[str, Any]] = []
     with tqdm(total=len(files), unit="file", desc="uploading", disable=None) as bar:
         for batch in batches(files):
-            for path, row in zip(batch, _send(client, batch, collection, on_duplicate), strict=True):
+            for path, row in zip(batch, _send(client, batch, form), strict=True):
                 rows.append({**row, "path": _printable(str(path))})
             bar.update(len(batch))
     waiting: dict[str, list[dict[str, Any]]] = {}  # several rows of a document: the same bytes under several names
@@ -121,7 +126,8 @@ def summary_line(row: dict[str, Any]) -> str:
     """What became of one file, for people."""
     name = "".join(c if c.isprintable() else "?" for c in row["path"])  # one line, and nothing for the terminal to obey
     if row.get("error"):
-        return f"{name}: failed: {row['error']['message']}"
+        hint = _HINTS.get(row["error"]["code"], "")
+        return f"{name}: failed: {row['error']['message']}{hint}"
     again = ", was here already" if row.get("duplicate_of") else ""
     pages = f", {row['n_pages']} pages" if row.get("n_pages") else ""
     warnings = "".join(f"\n  {warning}" for warning in (row.get("receipt") or {}).get("warnings", []))
@@ -134,15 +140,28 @@ def summary_line(row: dict[str, Any]) -> str:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @options.collection
 @click.option("--on-duplicate", type=click.Choice(["skip", "replace", "error"]), default="skip", show_default=True)
+@click.option(
+    "--password",
+    envvar="CITEBOUND_PDF_PASSWORD",
+    show_envvar=True,
+    help="Opens the encrypted PDFs among them; it is not kept.",
+)
 @options.as_json
 @options.data_dir
-def ingest(paths: tuple[Path, ...], collection: str, on_duplicate: str, as_json: bool, data_dir: Path | None) -> None:
+def ingest(
+    paths: tuple[Path, ...],
+    collection: str,
+    on_duplicate: str,
+    password: str | None,
+    as_json: bool,
+    data_dir: Path | None,
+) -> None:
     """Add files, and the files inside folders, to a collection."""
     files = files_in(paths)
     if not files:
         raise click.UsageError("there is no file in the folders given")
     with client_of(data_dir) as client:
-        rows = add_files(client, files, collection=collection, on_duplicate=on_duplicate)
+        rows = add_files(client, files, collection=collection, on_duplicate=on_duplicate, password=password)
     if as_json:
         click.echo(json.dumps({"data": rows}, ensure_ascii=False))
     else:
@@ -192,7 +211,8 @@ def delete(ids: tuple[str, ...], as_json: bool, data_dir: Path | None) -> None:
     with client_of(data_dir) as client:
         for document_id in ids:
             try:
-                rows.append(client.call("DELETE", f"/v1/documents/{quote(document_id, safe='')}"))
+                path = quote(checked_id(document_id, "citebound list"), safe="")
+                rows.append(client.call("DELETE", f"/v1/documents/{path}"))
             except ServiceError as error:
                 errors.append({"document_id": document_id, "code": error.body.get("code"), "detail": str(error)})
     if as_json:

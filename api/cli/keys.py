@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
 from api.cli import options
-from api.cli.client import client_of
+from api.cli.client import checked_id, client_of
 
 
 @click.group(epilog="\b\nExample:\n  citebound keys add --name laptop")
@@ -50,5 +51,5 @@ def list_keys(as_json: bool, data_dir: Path | None) -> None:
 def revoke(key_id: str, data_dir: Path | None) -> None:
     """Make a key worthless from this moment on."""
     with client_of(data_dir) as client:
-        client.call("DELETE", f"/v1/keys/{key_id}")
+        client.call("DELETE", f"/v1/keys/{quote(checked_id(key_id, 'citebound keys list'), safe='')}")
     click.echo(f"{key_id}: revoked")

@@ -3,9 +3,13 @@
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import click
+
+from api.thread_names import LOADING_THREAD
 
 # name → (module, attribute, one line for --help); kept here so that --help imports none of them.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -72,6 +76,19 @@ def shadowed_package() -> str | None:
     return None
 
 
+def leave(code: int) -> NoReturn:
+    """End the process.
+
+    While a thread loads a model, Python's own way out aborts in native code (SIGABRT): everything is closed by now, so
+    nothing is lost by leaving at once.
+    """
+    if any(thread.name == LOADING_THREAD for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main() -> None:
     """Run the command line; every error is one line on stderr that says what to do."""
     # OpenMP threads that spin while they wait take the cores from parsers and from each other: decoding on two shared
@@ -87,28 +104,28 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        leave(130)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(2)
+        leave(2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "citebound"
         message = " ".join(error.format_message().split())
         hint = f" (see {command} --help)" if isinstance(error, click.UsageError) else ""
         click.echo(f"citebound: {message}{hint}", err=True)
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
     except BrokenPipeError:
-        sys.exit(1)
+        leave(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        leave(130)
     except Exception as error:
         sentence = _known(error)
         if sentence is None:
             raise
         click.echo(f"citebound: {sentence}", err=True)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        leave(1)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _known(error: Exception) -> str | None:
@@ -121,5 +138,5 @@ def _known(error: Exception) -> str | None:
     if type(error).__module__.startswith("httpx"):
         return f"the service does not answer ({type(error).__name__}); is it still running?"
     if isinstance(error, OSError):
-        return str(error)
+        return f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
     return None

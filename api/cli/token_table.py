@@ -12,18 +12,23 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 def token_table(inspected: dict[str, Any], *, bars: bool) -> Iterator[str]:
     """The lines of the table: a token, its probability, the entropy in bits, and the most probable tokens there.
 
+    Where sampling was given, also with what probability the token would be drawn, and how many tokens could be.
+
     Args:
         inspected: What `POST /v1/inspect` answered.
         bars: Whether probabilities are drawn as well, which is for people and not for programs.
     """
     bar = f" {'':{_BAR_CELLS}}" if bars else ""
-    yield f"{'token':{_TEXT_CELLS}} {'prob':>6}{bar} {'bits':>5}  most probable"
+    is_reshaped = any(token["reshaped_probability"] is not None for token in inspected["tokens"])
+    more = f" {'drawn':>6} {'kept':>6}" if is_reshaped else ""
+    yield f"{'token':{_TEXT_CELLS}} {'prob':>6}{bar} {'bits':>5}{more}  most probable"
     for token in inspected["tokens"]:
         p = token["probability"]
         drawn = f" {_bar(p)}" if bars else ""
         bits = token["entropy"] / 0.6931471805599453  # nats per bit: ln 2
         others = "  ".join(f"{visible(row['text'])} {row['probability']:.3f}" for row in token["alternatives"])
-        yield f"{_fit(visible(token['text']))} {p:6.3f}{drawn} {bits:5.2f}  {others}"
+        more = f" {token['reshaped_probability']:6.3f} {token['n_kept']:6}" if is_reshaped else ""
+        yield f"{_fit(visible(token['text']))} {p:6.3f}{drawn} {bits:5.2f}{more}  {others}"
     n_hidden = inspected["n_tokens"] - len(inspected["tokens"])
     if n_hidden > 0:
         yield f"… and {n_hidden} more"

@@ -37,7 +37,7 @@ def doctor(check: bool, as_json: bool, data_dir: Path | None) -> None:
         with client_of(data_dir) as client:
             facts["check"] = client.call("GET", "/v1/admin/check")
     else:
-        facts["machine"] = _machine()
+        facts["machine"] = _machine(data_dir)
     if as_json:
         click.echo(json.dumps(facts))
     else:
@@ -47,14 +47,16 @@ def doctor(check: bool, as_json: bool, data_dir: Path | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _machine() -> dict[str, Any]:
+def _machine(data_dir: Path | None) -> dict[str, Any]:
     """Device, precision, threads and the two limits that every speed is held against."""
     from api.logs import configure_logs
     from api.settings import load_settings
     from ingest.sandbox import Sandbox
     from llm.device import measure_speeds, probe_device
+    from llm.engines.choose import first_choice
+    from llm.engines.remote_address import is_address
 
-    settings = load_settings()
+    settings = load_settings(data_dir=data_dir)
     configure_logs("warning", settings.log_format)
     click.echo("measuring, a few seconds …", err=True)
     device = probe_device(settings.device, settings.dtype, settings.threads)
@@ -66,7 +68,7 @@ def _machine() -> dict[str, Any]:
         "kind": device.kind,
         "dtype": device.dtype,
         "threads": device.n_threads,
-        "engine": "torch",
+        "engine": "remote" if is_address(settings.decoder) else first_choice(settings.engine, device),
         "embedder": settings.embedder,
         "decoder": settings.decoder,
         "verifier": settings.verifier,

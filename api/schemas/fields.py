@@ -18,6 +18,7 @@ MAX_JSON_DEPTH = 8
 MAX_JSON_NODES = 2_000
 MAX_JSON_CHARS = 32_768
 MAX_QUESTION_CHARS = 8_000
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -102,14 +103,20 @@ class Text:
         def normalize(value: str) -> str:
             text = unicodedata.normalize("NFC", value)
             length = len(text) if self.blanks else len(text.strip())
-            if length < self.low or len(text) > self.high or "\0" in text:
+            if length < self.low or len(text) > self.high:
                 raise refuse(sentence)
             return text
+
+        def readable(value: Any) -> Any:
+            if isinstance(value, str) and _UNREADABLE.search(value):
+                raise refuse("must hold no NUL character and no half of a surrogate pair")
+            return value
 
         schema = core_schema.no_info_after_validator_function(
             normalize, core_schema.str_schema(strict=True, min_length=self.low, max_length=self.high)
         )
-        return core_schema.no_info_wrap_validator_function(_replace_message(sentence), schema)
+        bounded = core_schema.no_info_wrap_validator_function(_replace_message(sentence), schema)
+        return core_schema.no_info_before_validator_function(readable, bounded)
 
 
 def collection_name(value: Any) -> str:

@@ -87,10 +87,17 @@ class AskIn(RequestModel):
     history: Annotated[list[TurnIn], Field(max_length=MAX_HISTORY)] = Field(default_factory=list)
     model: Annotated[str, Text(1, 200)] | None = None
     sampling: SamplingIn = SamplingIn()
-    prompt_tokens: Annotated[int, Whole(64, 131_072)] = 500
+    prompt_tokens: Annotated[
+        int | None,
+        Whole(64, 131_072),
+        Field(
+            description="Most tokens of the prompt. Left out or null: the service's setting (500), and 1,000 for a "
+            "question with evidence or a history, or a long one."
+        ),
+    ] = None
     abstain_below: Annotated[float, Number("from 0 to 1", ge=0, le=1)] | None = None
     policy: Policy = "flag"
-    verify: bool = True
+    verify: Annotated[bool, Field(description="Whether claims are checked; with policy strict they always are.")] = True
     stream: bool = False
 
     @model_validator(mode="after")

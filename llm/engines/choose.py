@@ -14,6 +14,13 @@ Engine = Literal["auto", "openvino", "torch"]
 _log = structlog.get_logger(__name__)
 
 
+def first_choice(engine: Engine, device: Device) -> Literal["openvino", "torch"]:
+    """The engine that is tried first; `auto` falls back to torch for models that OpenVINO does not compute."""
+    if engine == "auto":
+        return "openvino" if device.kind == "cpu" else "torch"
+    return engine
+
+
 def load_local_decoder(
     folder: Path, *, name: str, device: Device, conversions: Path, adapter: Adapter | None, engine: Engine = "auto"
 ) -> Decoder:
@@ -31,7 +38,7 @@ def load_local_decoder(
         UnsafeModelError: the folder has no safetensors weights.
         UnsupportedError: the engine cannot load the model, or the adapter does not fit it.
     """
-    if engine == "openvino" or (engine == "auto" and device.kind == "cpu"):
+    if first_choice(engine, device) == "openvino":
         from llm.engines.openvino import load_openvino_decoder
 
         try:

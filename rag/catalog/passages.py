@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from rag.catalog.database import Database
-from rag.catalog.models import DocumentRow, IndexSnapshotRow, MetaRow, PassageRow
+from rag.catalog.models import DocumentRow, IndexSnapshotRow, MetaRow, PassageRow, VersionRow
 from rag.errors import InvalidInputError, NotFoundError
 from rag.types import FloatArray, IdArray, Passage
 
@@ -18,7 +18,7 @@ _EMBEDDER_KEY = "embedder"
 _COLUMNS = (
     PassageRow.passage_id,
     PassageRow.document_id,
-    DocumentRow.name.label("document_name"),
+    VersionRow.name.label("document_name"),  # a newer version that is not searched yet may have another
     DocumentRow.collection,
     PassageRow.version,
     PassageRow.ordinal,
@@ -47,7 +47,7 @@ class Passages:
         with self._database.read() as session:
             for start in range(0, len(ids), _BATCH):
                 batch = ids[start : start + _BATCH]
-                for row in session.execute(_live(*_COLUMNS).where(PassageRow.passage_id.in_(batch))):
+                for row in session.execute(_whole().where(PassageRow.passage_id.in_(batch))):
                     found[row.passage_id] = _passage(row)
         return {passage_id: found[passage_id] for passage_id in ids if passage_id in found}
 
@@ -63,7 +63,7 @@ class Passages:
                 raise NotFoundError("no document has that id; see GET /v1/documents")
             if version is not None and version != document.live_version:
                 raise NotFoundError(f"version {version} has no passages; only the searched version of a document has")
-            query = _live(*_COLUMNS).where(PassageRow.document_id == document_id).order_by(PassageRow.ordinal)
+            query = _whole().where(PassageRow.document_id == document_id).order_by(PassageRow.ordinal)
             return tuple(_passage(row) for row in session.execute(query))
 
     def vectors(self, first_id: int, last_id: int) -> tuple[IdArray, FloatArray]:
@@ -86,13 +86,13 @@ class Passages:
 
     def texts(self, first_id: int, last_id: int) -> tuple[Passage, ...]:
         """The live passages from `first_id` to `last_id`, both included, ascending."""
-        query = _live(*_COLUMNS).where(PassageRow.passage_id.between(first_id, last_id)).order_by(PassageRow.passage_id)
+        query = _whole().where(PassageRow.passage_id.between(first_id, last_id)).order_by(PassageRow.passage_id)
         with self._database.read() as session:
             return tuple(_passage(row) for row in session.execute(query))
 
     def neighbour(self, passage: Passage, offset: int) -> Passage | None:
         """The passage `offset` places after (or, negative, before) in the same version; None beyond its ends."""
-        query = _live(*_COLUMNS).where(
+        query = _whole().where(
             PassageRow.document_id == passage.document_id,
             PassageRow.version == passage.version,
             PassageRow.ordinal == passage.ordinal + offset,
@@ -140,10 +140,7 @@ class Passages:
         with self._database.write() as session:
             last_id = 0
             while rows := session.execute(
-                _live(*_COLUMNS)
-                .where(PassageRow.passage_id > last_id)
-                .order_by(PassageRow.passage_id)
-                .limit(batch_size)
+                _whole().where(PassageRow.passage_id > last_id).order_by(PassageRow.passage_id).limit(batch_size)
             ).all():
                 passages = tuple(_passage(row) for row in rows)
                 blobs = vector_blobs(embed(passages), len(passages))
@@ -193,6 +190,12 @@ def _live(*columns: Any) -> Select[Any]:
         .join(DocumentRow, DocumentRow.document_id == PassageRow.document_id)
         .where(DocumentRow.live_version == PassageRow.version)
     )
+
+
+def _whole() -> Select[Any]:
+    """Everything of the live passages."""
+    its_version = (VersionRow.document_id == PassageRow.document_id) & (VersionRow.version == PassageRow.version)
+    return _live(*_COLUMNS).join(VersionRow, its_version)
 
 
 def _passage(row: Row[Any]) -> Passage:

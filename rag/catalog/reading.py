@@ -49,6 +49,10 @@ def version_text(session: Session, document_id: str, version: int | None) -> str
     return text
 
 
+def _has_text(session: Session, document_id: str, version: int) -> bool:
+    return session.scalar(select(VersionRow.text.is_not(None)).where(_is_version(document_id, version))) or False
+
+
 def version_pages(session: Session, document_id: str, version: int | None) -> tuple[Page, ...]:
     """See `Documents.pages`."""
     version = resolve_version(session, document_id, version)
@@ -65,7 +69,9 @@ def version_page(session: Session, document_id: str, number: int, version: int |
     version = resolve_version(session, document_id, version)
     pages = version_pages(session, document_id, version)
     if not pages:
-        raise NoPagesError("this document has no pages; read its text instead")
+        if _has_text(session, document_id, version):
+            raise NoPagesError("this document has no pages; read its text instead")
+        raise NoPagesError("nothing was read of this document; its error says why")
     page = next((page for page in pages if page.number == number), None)
     if page is None:
         raise NotFoundError(f"the document has pages 1 to {len(pages)}")

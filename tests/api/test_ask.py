@@ -99,6 +99,24 @@ def test_the_model_may_be_named_and_no_other(client: httpx.Client) -> None:
     assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
 
 
+def test_strict_is_verified_whatever_verify_says(client: httpx.Client) -> None:
+    given = {"evidence": [{"id": "x", "text": "Parents may take nine weeks."}], "policy": "strict"}
+    plain = client.post("/v1/ask", json={**QUESTION, **given}).json()
+    other = client.post("/v1/ask", json={**QUESTION, **given, "verify": False}).json()
+    assert other["text"] == plain["text"]
+    assert other["removed"] == plain["removed"]
+    assert other["claims"] == plain["claims"]
+    assert other["removed"] or other["claims"]
+
+
+@pytest.mark.parametrize("question", ["leave\x00x", "\ud800"])
+def test_characters_that_are_none_are_named(client: httpx.Client, question: str) -> None:
+    body = json.dumps({**QUESTION, "question": question})
+    refused = client.post("/v1/ask", content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "question must hold no NUL character and no half of a surrogate pair."
+
+
 def test_a_question_beyond_the_budget_is_refused_in_words_and_in_the_stream(client: httpx.Client) -> None:
     long = {**QUESTION, "question": "word " * 500, "prompt_tokens": 100}
     refused = client.post("/v1/ask", json=long)

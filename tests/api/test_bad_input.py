@@ -44,12 +44,12 @@ def test_a_body_that_is_no_request(client: httpx.Client, path: str, body: bytes,
 
 def test_wrong_fields_are_named_with_their_range(client: httpx.Client) -> None:
     for fields, detail in (
-        ({"k": 0}, "K must be a whole number from 1 to 100."),
-        ({"k": 10_000}, "K must be a whole number from 1 to 100."),
-        ({"k": True}, "K must be a whole number from 1 to 100."),
-        ({"question": ""}, "Question must be a string of 1 to 8,000 characters."),
-        ({"question": "x" * 100_000}, "Question must be a string of 1 to 8,000 characters."),
-        ({"colour": 1}, "Colour is not a field of this request."),
+        ({"k": 0}, "k must be a whole number from 1 to 100."),
+        ({"k": 10_000}, "k must be a whole number from 1 to 100."),
+        ({"k": True}, "k must be a whole number from 1 to 100."),
+        ({"question": ""}, "question must be a string of 1 to 8,000 characters."),
+        ({"question": "x" * 100_000}, "question must be a string of 1 to 8,000 characters."),
+        ({"colour": 1}, "colour is not a field of this request."),
     ):
         answer = client.post("/v1/ask", json={"question": "What?", **fields})
         body = problem(answer)

@@ -166,10 +166,11 @@ def test_the_setting_k_holds_where_no_flag_is_given(run, tmp_path: Path) -> None
     ("arguments", "says"),
     [
         (["bogus"], "No such command 'bogus'"),
-        (["search", "x", "-k", "0"], "not in the range 1<=x<=100"),
+        (["search", "x", "-k", "0"], "no whole number from 1 to 100"),
+        (["search", "x", "-k", "abc"], "no whole number from 1 to 100"),
         (["ingest", "/no/such/file"], "does not exist"),
         (["ingest"], "Missing argument"),
-        (["serve", "--port", "70000"], "not in the range"),
+        (["serve", "--port", "70000"], "from 0 to 65,535"),
         (["backup", "no/such/folder/b.tar"], "there is no folder no/such/folder"),
     ],
 )
@@ -210,6 +211,8 @@ def test_from_files_to_a_cited_answer_and_back_to_nothing(run, tmp_path: Path) -
     table = run("ask", "Who founded the company?", "--inspect").stdout.splitlines()
     assert [line.split()[0] for line in table if line.startswith('"Marta"')] == ['"Marta"']
     assert not any("█" in line for line in table)
+    drawn = run("ask", "Who founded the company?", "--inspect", "--temperature", "0.7", "--top-k", "2").stdout
+    assert "drawn" in drawn and "kept" in drawn
 
     assert json.loads(run("doctor", "--check", "--json").stdout)["check"]["ok"] is True
     assert "passages indexed, 0 embedded again" in run("reindex").stdout
@@ -229,9 +232,43 @@ def test_from_files_to_a_cited_answer_and_back_to_nothing(run, tmp_path: Path) -
     assert "no document has that id" in run("delete", rows[0]["document_id"], expect=1).stderr
 
 
+def test_an_encrypted_file_is_read_with_its_password(run, tmp_path: Path) -> None:
+    import pypdf
+
+    writer = pypdf.PdfWriter(SAMPLES / "employee-handbook.pdf")
+    writer.encrypt("secret", algorithm="AES-256")
+    writer.write(tmp_path / "locked.pdf")
+    assert "again with --password" in run("ingest", "locked.pdf", expect=1).stdout
+    assert "another --password" in run("ingest", "locked.pdf", "--password", "wrong", expect=1).stdout
+    assert "ready" in run("ingest", "locked.pdf", "--password", "secret").stdout
+
+
+def test_waiting_is_told_once_where_nobody_watches(run) -> None:
+    run("ingest", str(SAMPLES / "travel-policy.md"))
+    said = run("ask", "Who founded the company?").stderr.splitlines()
+    assert len(said) == len(set(said))
+
+
+def test_doctor_tells_of_the_folder_and_engine_in_use(run, tmp_path: Path) -> None:
+    machine = json.loads(run("doctor", "--json", "--data-dir", str(tmp_path / "other")).stdout)["machine"]
+    assert machine["data_dir"] == str(tmp_path / "other")
+    assert machine["engine"] == ("openvino" if machine["kind"] == "cpu" else "torch")
+
+
+def test_the_way_out_does_not_wait_for_a_model_that_is_loading() -> None:
+    script = (
+        "import threading, time\nfrom api.cli.main import leave\nfrom api.thread_names import LOADING_THREAD\n"
+        "threading.Thread(target=time.sleep, args=(60,), name=LOADING_THREAD).start()\nprint('said')\nleave(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (3, "said\n")
+
+
 def test_keys_are_shown_once_and_revoked(run) -> None:
     made = json.loads(run("keys", "add", "--name", "laptop", "--json").stdout)
     listed = run("keys", "list", "--json").stdout
+    for wrong in ("", "x/../../documents"):
+        assert "citebound keys list" in run("keys", "revoke", wrong, expect=1).stderr
     assert made["key"] not in listed and made["key_id"] in listed
     run("keys", "revoke", made["key_id"])
     assert json.loads(run("keys", "list", "--json").stdout)["data"][0]["revoked_at"] is not None

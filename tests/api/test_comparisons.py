@@ -128,7 +128,7 @@ def test_answers_made_elsewhere_keep_peoples_labels(client: httpx.Client) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cases": []}, "Cases must have at least 1"),
+        ({"cases": []}, "cases must have at least 1"),
         ({"cases": [CASES[0], CASES[0]]}, "'leave' is there twice"),
         ({"systems": [{"name": "a"}, {"name": "a"}]}, "'a' is there twice"),
         ({"systems": [{"name": "a", "answers": []}]}, "has no answers"),
@@ -139,7 +139,7 @@ def test_answers_made_elsewhere_keep_peoples_labels(client: httpx.Client) -> Non
         ({"cases": [{**CASES[0], "answerable": False}]}, "unanswerable case has no reference_answers"),
         ({"cases": [{**CASES[0], "gold_passage": "x"}]}, "not both"),
         ({"case": CASES}, "not a field"),
-        ({"seed": -1}, "Seed must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
     ],
 )
 def test_bad_input_is_one_sentence(client: httpx.Client, changes: dict[str, Any], words: str) -> None:

@@ -11,6 +11,8 @@ def inspected(*texts: str, n_tokens: int | None = None) -> dict[str, Any]:
         {
             "text": text,
             "probability": 0.75,
+            "reshaped_probability": None,
+            "n_kept": None,
             "entropy": 2 * math.log(2),
             "alternatives": [{"text": text, "probability": 0.75}, {"text": "\n", "probability": 0.125}],
         }
@@ -45,3 +47,12 @@ def test_what_is_not_shown_is_counted() -> None:
 
 def test_a_token_commands_no_terminal() -> None:
     assert visible("\x1b[31m\u202e\r") == '"\\x1b[31m\\u202e\\r"'
+
+
+def test_what_sampling_makes_of_it_has_its_own_columns() -> None:
+    given = inspected("a", "b")
+    for token in given["tokens"]:
+        token |= {"reshaped_probability": 0.9, "n_kept": 3}
+    head, first, *_ = token_table(given, bars=False)
+    assert head.index("drawn") + len("drawn") == first.index("0.900") + len("0.900")
+    assert head.index("kept") + len("kept") == first.index(" 3 ") + 2

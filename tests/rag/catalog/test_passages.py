@@ -78,3 +78,12 @@ def test_the_change_log_and_snapshots(bench) -> None:
     changes.forget_snapshot("dense")
     changes.forget_snapshot("dense")
     assert changes.snapshot("dense") is None
+
+
+def test_a_passage_is_named_after_its_own_version_while_a_newer_one_waits_or_failed(bench) -> None:
+    document = bench.ready("alpha beta")
+    registration = bench.replace(document.document_id, "gamma", name="other.txt")
+    (first, *_) = bench.catalog.passages.of_document(document.document_id)
+    assert (first.version, first.document_name) == (1, document.name)
+    assert bench.catalog.passages.get_many([first.passage_id])[first.passage_id].document_name == document.name
+    assert registration.document.name == "other.txt"
