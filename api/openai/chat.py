@@ -137,7 +137,14 @@ class PlainChat:
         self._messages = tuple(message.turn for message in wanted.messages)
         sampling = wanted.params(parts.settings.max_new_tokens)
         self._max_new_tokens = sampling.max_new_tokens
-        self._events = self._decoder.stream(Request(messages=self._messages, sampling=sampling, cancel=self._cancel))
+        request = Request(
+            messages=self._messages,
+            sampling=sampling,
+            cancel=self._cancel,
+            reluctance=wanted.wanted_reluctance,
+            n_markers=wanted.n_markers if can.citation_rule else None,
+        )
+        self._events = self._decoder.stream(request)
 
     def hang_up(self) -> None:
         """See `Chat`."""

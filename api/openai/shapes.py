@@ -102,6 +102,7 @@ class Frame:
         content = [
             {
                 **_logprob(token.text, token.probability),
+                **({} if token.opening_probability is None else {"opening_probability": token.opening_probability}),
                 "top_logprobs": [_logprob(other.text, other.probability) for other in others],
             }
             for token, others in zip(tokens, alternatives, strict=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.schemas.fields import Number, Text, Whole, explain, refuse
-from llm.types import Message, SamplingParams
+from llm.types import Message, Reluctance, SamplingParams
 
 MAX_CONTENT_CHARS = 400_000
 MAX_MESSAGES = 500
@@ -88,8 +88,18 @@ class StreamOptionsIn(DialectModel):
     include_usage: bool | None = None
 
 
+class ReluctanceIn(DialectModel):
+    """A beginning that is taken only where the model is sure of it."""
+
+    text: Annotated[str, Text(1, 2_000)]
+    least_probability: Annotated[float, Number("from 0 to 1", ge=0, le=1)]
+
+
 class ChatIn(DialectModel):
-    """`POST /v1/chat/completions`: `model` is `rag:COLLECTION` or the decoder's name."""
+    """`POST /v1/chat/completions`: `model` is `rag:COLLECTION` or the decoder's name.
+
+    `reluctance` and `n_markers` are what one Citebound asks of the decoder of another.
+    """
 
     model: Annotated[str, Text(1, 200)]
     messages: Annotated[list[ChatMessageIn], Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -117,11 +127,20 @@ class ChatIn(DialectModel):
     n: Annotated[Any, _only(1, "must be 1: one completion is written for a request")] = None
     tool_choice: Annotated[Any, BeforeValidator(_free_choice)] = None
     response_format: Annotated[Any, BeforeValidator(_text_format)] = None
+    reluctance: ReluctanceIn | None = None
+    n_markers: Annotated[int, Whole(0, 1_000)] | None = None
 
     @property
     def includes_usage(self) -> bool:
         """Whether a stream ends with the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def wanted_reluctance(self) -> Reluctance | None:
+        """The reluctance as the decoder takes it."""
+        if self.reluctance is None:
+            return None
+        return Reluctance(text=self.reluctance.text, least_probability=self.reluctance.least_probability)
 
     def params(self, max_new_tokens: int) -> SamplingParams:
         """The parameters for a decoder; greedy where no temperature is given."""

@@ -83,7 +83,7 @@ class RemoteDecoder:
             scoring=False,
             distribution=False,
             token_probabilities=self._tells_probabilities,
-            citation_rule=False,
+            citation_rule=self._served.kind.takes_rules,
             unsupported_sampling=self._served.kind.unsupported,
         )
 

@@ -5,11 +5,11 @@ an answer that was drawn in another way than asked for is worse than none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from llm.errors import ModelNotFoundError, RemoteError, UnsupportedError
-from llm.types import Message, SamplingParams
+from llm.types import Message, Request, SamplingParams
 
 _MAX_STOPS = 4  # of OpenAI's dialect; all of them are watched for here as well
 _MAX_LISTED = 8
@@ -29,6 +29,7 @@ class ServerKind:
     penalty_window: str | None = None  # its name for how far the penalty looks back, where that is not all the way
     more: Mapping[str, Any]  # sent with every request
     takes_bias: bool  # obeys `logit_bias`
+    takes_rules: bool = False  # obeys `reluctance` and `n_markers`, and tells `opening_probability`
 
     @property
     def unsupported(self) -> frozenset[str]:
@@ -77,6 +78,7 @@ KINDS: Mapping[str, ServerKind] = {
         off={"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         more={},
         takes_bias=False,
+        takes_rules=True,
     ),
     "library": ServerKind(engine="ollama", off={}, more={}, takes_bias=False),
 }
@@ -172,3 +174,15 @@ def chat_body(
     if without_token is not None:
         body["logit_bias"] = {str(without_token): _BANNED}
     return body
+
+
+def rules_of(served: Served, request: Request) -> dict[str, Any]:
+    """What the request asks for beyond sampling, as another Citebound reads it; nothing for other servers."""
+    if not served.kind.takes_rules:
+        return {}
+    rules: dict[str, Any] = {}
+    if request.reluctance is not None:
+        rules["reluctance"] = asdict(request.reluctance)
+    if request.n_markers is not None:
+        rules["n_markers"] = request.n_markers
+    return rules

@@ -28,6 +28,7 @@ class Piece:
     token_id: int | None  # None where the server does not tell
     probability: float | None
     others: tuple["Piece", ...] = ()  # what else was probable in its place, where that was asked for
+    opening_probability: float | None = None  # see `llm.types.Token`; only another Citebound tells it
 
 
 class Reply:
@@ -164,8 +165,14 @@ def _piece(entry: dict[str, Any], text: str) -> Piece:
         text=text,
         token_id=token_id if known else None,
         probability=probability,
+        opening_probability=_share(entry.get("opening_probability")),
         others=tuple(_piece({**other, "top_logprobs": None}, str(other["token"])) for other in others),
     )
+
+
+def _share(value: Any) -> float | None:
+    """A number from 0 to 1; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 else None
 
 
 def _id_of(text: str) -> int:

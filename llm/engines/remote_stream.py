@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm.engines.remote_channel import Call, Channel
-from llm.engines.remote_dialect import Served, chat_body
+from llm.engines.remote_dialect import Served, chat_body, rules_of
 from llm.engines.remote_reply import Piece, Reply
 from llm.engines.remote_tokens import Counter
 from llm.errors import CancelledError
@@ -76,7 +76,7 @@ class RemoteStream:
         )
 
     def _write(self, without_token: int | None = None) -> dict[str, Any]:
-        return chat_body(
+        body = chat_body(
             self.served,
             self.request.messages,
             self.request.sampling,
@@ -84,6 +84,7 @@ class RemoteStream:
             n_alternatives=0 if self.request.reluctance is None else _ALTERNATIVES,
             without_token=without_token,
         )
+        return body | rules_of(self.served, self.request)
 
     def _tokens(self) -> Iterator[Token]:
         pieces = self._pieces()
@@ -100,7 +101,8 @@ class RemoteStream:
             if first is None:
                 yield from self._reply.finish()
                 return
-        yield from self._push(first, None if opening is None else opening.probability)
+        beginning = None if opening is None else opening.probability
+        yield from self._push(first, first.opening_probability if self.served.kind.takes_rules else beginning)
         with closing(pieces):
             for piece in pieces:
                 yield from self._push(piece)
@@ -124,7 +126,7 @@ class RemoteStream:
     def _opening(self, first: Piece) -> Piece | None:
         """The token that what the request is reluctant to begins with, if the server told of it."""
         reluctance = self.request.reluctance
-        if reluctance is None:
+        if reluctance is None or self.served.kind.takes_rules:
             return None
         told = [one for one in (first, *first.others) if one.text and reluctance.text.startswith(one.text)]
         best = max(told, key=lambda one: len(one.text), default=None)

@@ -5,6 +5,7 @@ import math
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from openai import OpenAI
 
 from api.serve import Running
 from llm.scripted import ScriptedDecoder
-from llm.types import Decoder, Generation, Request, Token
+from llm.types import Capabilities, Decoder, Generation, Reluctance, Request, Token
 
 REPLY = "Parents may take fourteen weeks of paid parental leave [1]."
 QUESTION = "How many weeks of paid parental leave may parents take?"
@@ -99,6 +100,10 @@ class Listening(ScriptedDecoder):
     def __init__(self) -> None:
         super().__init__((REPLY,))
         self.heard: list[Request] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, citation_rule=True)
 
     def stream(self, request: Request) -> Iterator[Token | Generation]:
         self.heard.append(request)
@@ -232,3 +237,33 @@ def test_a_stream_ends_with_done(client: httpx.Client) -> None:
     events = answer.text.strip().split("\n\n")
     assert events[-1] == "data: [DONE]"
     assert all(json.loads(event.removeprefix("data: ")) for event in events[:-1])
+
+
+class Hearing(ScriptedDecoder):
+    """Keeps what it was asked for, and tells how sure it was of the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__(("Blue",))
+        self.heard: list[Request] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, citation_rule=True)
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        self.heard.append(request)
+        for event in super().stream(request):
+            yield replace(event, opening_probability=0.25) if isinstance(event, Token) else event
+
+
+def test_what_another_citebound_asks_for_reaches_the_decoder(ai: OpenAI, loaded: Callable[[Decoder], None]) -> None:
+    decoder = Hearing()
+    loaded(decoder)
+    rules = {"reluctance": {"text": "The documents do not say.", "least_probability": 0.5}, "n_markers": 2}
+    asked = {"model": "scripted", "messages": ASKED, "logprobs": True, "extra_body": rules}
+    chunks = list(ai.chat.completions.create(**asked, stream=True))
+    (request,) = decoder.heard
+    assert request.reluctance == Reluctance(text="The documents do not say.", least_probability=0.5)
+    assert request.n_markers == 2
+    told = next(chunk.choices[0].logprobs for chunk in chunks if chunk.choices and chunk.choices[0].logprobs)
+    assert told.content[0].model_extra["opening_probability"] == 0.25

@@ -1,5 +1,6 @@
 """A remote decoder over a server whose bytes are known."""
 
+import dataclasses
 import json
 import math
 import threading
@@ -176,6 +177,21 @@ def test_how_probable_a_beginning_was_is_known_when_another_was_taken(server: An
     assert done.tokens[0].opening_probability == pytest.approx(math.exp(-4))
     assert server.chats[0].body["top_logprobs"] == 5
     assert len(server.chats) == 1
+
+
+def test_another_citebound_is_told_the_rules_and_tells_how_sure_it_was(server: Any, remote: Connect, wire: Any) -> None:
+    server.models = wire.plain({"data": [{"id": "small", "owned_by": "citebound", "max_model_len": 512}]})
+    told = {"token": "Blue", "logprob": -0.1, "opening_probability": 0.4}
+    decoder = remote(wire.head() + wire.chunk("Blue", "stop", logprobs={"content": [told]}) + wire.DONE)
+    assert decoder.capabilities.citation_rule
+    request = ask(reluctance=Reluctance(text="The documents", least_probability=0.9))
+    (done,) = decoder.generate([dataclasses.replace(request, n_markers=3)])
+    assert done.tokens[0].opening_probability == 0.4
+    sent = server.chats[0].body
+    assert sent["reluctance"] == {"text": "The documents", "least_probability": 0.9}
+    assert sent["n_markers"] == 3
+    decoder.generate([ask()])
+    assert not {"reluctance", "n_markers"} & server.chats[1].body.keys()
 
 
 def test_a_prompt_that_does_not_fit_is_not_sent(server: Any, remote: Connect, sea: bytes) -> None:
