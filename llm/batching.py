@@ -22,6 +22,8 @@ from llm.errors import CancelledError
 from llm.types import Cancel, Token
 
 PROMPT_STEP = 256  # prompt tokens read at once: bounds the time until a cancellation is noticed
+_LONG_PROMPT = 1024  # tokens left to read, of which less is read at once while others write:
+_BESIDE_WRITING = 64  # their next tokens come with each step
 _OLDEST_FIRST = 4  # every so many steps the oldest prompt is read first, else the one with the least left
 _ALONE_DRAFT = 16  # tokens drafted at most for a text that is written alone
 _CROWD_DRAFT = 4  # and for each of several, which share the arithmetic of a step
@@ -218,9 +220,11 @@ class PagedSteps:
         self._n_steps += 1
         if self._n_steps % _OLDEST_FIRST == 0:
             prompts.sort(key=lambda run: run.started)
+        plans_write = bool(plans)
         room = PROMPT_STEP
         for run in prompts:
-            ids = run.row.prompt[run.n_read : run.n_read + room]
+            most = min(room, _BESIDE_WRITING) if plans_write and run.n_left > _LONG_PROMPT else room
+            ids = run.row.prompt[run.n_read : run.n_read + most]
             plans.append(_Plan(run=run, ids=ids, n_wanted=int(len(ids) == run.n_left)))
             room -= len(ids)
             if not room:

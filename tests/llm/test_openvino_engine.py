@@ -22,10 +22,12 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from llm import batching
 from llm.engines.choose import load_local_decoder
 from llm.engines.openvino import load_openvino_decoder
 from llm.engines.openvino_graph import check_supported
 from llm.engines.openvino_model import Conversion, converted
+from llm.engines.paged_cache import BlockPool
 from llm.engines.paged_decoder import PagedDecoder
 from llm.engines.torch import TorchDecoder, load_decoder
 from llm.errors import CancelledError, PromptTooLongError, UnsafeModelError, UnsupportedError
@@ -196,6 +198,30 @@ def test_a_beginning_that_was_read_before_is_not_read_again(fresh: PagedDecoder,
     assert texts == [llama.generate([request])[0].text for request in requests]
     again = fresh.generate([requests[1]])[0]
     assert again.text == texts[1]
+
+
+def test_a_long_prompt_is_read_in_smaller_pieces_while_another_text_is_written(
+    fresh: PagedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_LONG_PROMPT", 30)
+    monkeypatch.setattr(batching, "_BESIDE_WRITING", 16)
+    expected = [ids(fresh.generate([ask(text, max_new_tokens=24)])[0]) for text in ("sea", LONG)]
+    steps = fresh._steps
+    steps._pool = BlockPool(fresh._steps._model.n_blocks, fresh._steps._model.block_tokens)  # nothing is known
+    short = steps.add(fresh._rows.make(ask("sea", max_new_tokens=24)))
+    steps.wait(short)
+    sizes = steps_of(fresh)
+    long = steps.add(fresh._rows.make(ask(LONG, max_new_tokens=24)))
+    while not (short.done or long.n_left <= 0):
+        short.out.clear()
+        steps.wait(short)
+    assert len(sizes) > 3
+    assert max(sizes[:-1]) <= 16 + 1 + batching._CROWD_DRAFT  # the rest of a prompt that is not long is read at once
+    for run in (short, long):
+        while not run.done:
+            run.out.clear()
+            steps.wait(run)
+    assert [short.row.new_ids, long.row.new_ids] == expected
 
 
 def test_memory_is_bounded_and_what_does_not_fit_waits(llama_folder: Path, tmp_path: Path, llama: TorchDecoder) -> None:
