@@ -41,7 +41,7 @@ def load_openvino_decoder(
         adapter: Merged into the weights before they are converted.
         weights: How matrices are kept; None = as the device computes.
         cache_bytes: See `OpenVinoModel`.
-        lookup: Whether tokens are drafted by prompt lookup.
+        lookup: Whether a request that runs alone drafts tokens by prompt lookup.
 
     Raises:
         UnsafeModelError: the folder has no safetensors weights.

@@ -40,7 +40,7 @@ class PagedDecoder(LocalDecoder):
         end_ids: Tokens that end an answer.
         n_vocabulary: Logits of one place.
         reference: Loads the torch engine of the same model, for beam search.
-        lookup: Whether tokens are drafted by prompt lookup.
+        lookup: Whether a request that runs alone drafts tokens by prompt lookup.
     """
 
     def __init__(

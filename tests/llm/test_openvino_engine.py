@@ -216,7 +216,7 @@ def test_a_long_prompt_is_read_in_smaller_pieces_while_another_text_is_written(
         short.out.clear()
         steps.wait(short)
     assert len(sizes) > 3
-    assert max(sizes[:-1]) <= 16 + 1 + batching._CROWD_DRAFT  # the rest of a prompt that is not long is read at once
+    assert max(sizes[:-1]) <= 16 + 1  # the rest of a prompt that is not long is read at once
     for run in (short, long):
         while not run.done:
             run.out.clear()
