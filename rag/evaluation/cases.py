@@ -90,6 +90,8 @@ def case_from(row: Mapping[str, Any], place: str) -> Case:
     Raises:
         InvalidInputError: a field is missing, unknown, of the wrong type, or contradicts another.
     """
+    if "case_id" in row and "id" not in row:  # so the cases of a stored run have it
+        row = {("id" if name == "case_id" else name): value for name, value in row.items()}
     _known(row, _CASE_FIELDS, place)
     if "gold_passage" in row and row.get("gold_passages"):
         raise InvalidInputError(f"{place}: give gold_passage or gold_passages, not both")

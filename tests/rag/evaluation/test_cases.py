@@ -5,6 +5,7 @@ import pytest
 
 from rag.errors import InvalidInputError
 from rag.evaluation.cases import read_answers, read_cases
+from rag.evaluation.records import case_line
 from rag.evaluation.types import Case, ExternalAnswer, LabelledClaim
 
 
@@ -38,6 +39,15 @@ def test_a_case_has_the_fields_of_the_contract(tmp_path: Path) -> None:
         Case(case_id="2", question="Why?", answerable=False),
         Case(case_id="3", question="How?", gold_passages=("one", "two"), slices={"topic": "leave"}, drafted=True),
     )
+
+
+def test_the_cases_of_a_stored_run_can_be_asked_again(tmp_path: Path) -> None:
+    asked = write(
+        tmp_path / "mine.jsonl", {"id": "1", "question": "Who?", "gold_passages": ["one"], "document": "a.md"}
+    )
+    stored = tmp_path / "cases.jsonl"
+    stored.write_text("".join(f"{case_line(case)}\n" for case in read_cases(asked)))
+    assert read_cases(stored) == read_cases(asked)
 
 
 def test_csv_says_the_same_as_jsonl(tmp_path: Path) -> None:
