@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
@@ -35,12 +37,20 @@ def may_cut() -> bool:
     return False
 
 
-def make_disk(image: Path, mount: Path, n_bytes: int) -> None:
-    """An empty ext4 of `n_bytes` in the file `image`, mounted on the folder `mount`."""
-    with image.open("wb") as file:
-        file.truncate(n_bytes)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
+@contextmanager
+def disk(n_bytes: int) -> Iterator[tuple[Path, Path]]:
+    """An empty ext4 of `n_bytes` in a file of its own, mounted: the file, and the folder that it is mounted on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        image, mount = Path(scratch) / "disk.img", Path(scratch) / "mnt"
+        mount.mkdir()
+        with image.open("wb") as file:
+            file.truncate(n_bytes)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
+        try:
+            yield image, mount
+        finally:
+            subprocess.run(["umount", "-l", str(mount)], check=False)
 
 
 def cut_power(mount: Path) -> float:
@@ -114,17 +124,11 @@ def main() -> None:
         return
     rng = random.Random(args.seed)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        image, mount = Path(scratch) / "disk.img", Path(scratch) / "mnt"
-        mount.mkdir()
-        make_disk(image, mount, 64 << 20)
-        try:
-            for cut in range(args.cuts):
-                counts += _measure(image, mount, rng)
-                if (cut + 1) % 100 == 0:
-                    print(f"{cut + 1} cuts", flush=True)
-        finally:
-            subprocess.run(["umount", "-l", str(mount)], check=False)
+    with disk(64 << 20) as (image, mount):
+        for cut in range(args.cuts):
+            counts += _measure(image, mount, rng)
+            if (cut + 1) % 100 == 0:
+                print(f"{cut + 1} cuts", flush=True)
     print(
         json.dumps(
             {**counts, "lost of those acknowledged before the cut": counts["lost of those acknowledged before the cut"]}

@@ -21,13 +21,12 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from power_cut import cut_power, make_disk, may_cut, remount
+from power_cut import cut_power, disk, may_cut, remount
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -242,21 +241,16 @@ def main() -> None:
     flags = ["--no-fsync"] if args.no_fsync else []
     promises = Promises()
     wrong: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        image, mount = Path(scratch) / "disk.img", Path(scratch) / "mnt"
-        mount.mkdir()
-        make_disk(image, mount, 256 << 20)
-        try:
-            for cut in range(args.cuts):
-                said, cut_at = run_until_cut(mount, rng.randrange(2**32), rng.uniform(0.02, args.max_seconds), flags)
-                promises.hear(said, cut_at)
-                remount(image, mount)
-                wrong += [f"cut {cut}: {line}" for line in judge(mount / "data", promises)]
-                if (cut + 1) % 10 == 0:
-                    uploads = promises.counts["uploads"]
-                    print(f"{cut + 1} cuts, {uploads} uploads acknowledged, {len(wrong)} promises broken", flush=True)
-        finally:
-            subprocess.run(["umount", "-l", str(mount)], check=False)
+    with disk(256 << 20) as (image, mount):
+        for cut in range(args.cuts):
+            seed, seconds = rng.randrange(2**32), rng.uniform(0.02, args.max_seconds)
+            said, cut_at = run_until_cut(mount, seed, seconds, flags)
+            promises.hear(said, cut_at)
+            remount(image, mount)
+            wrong += [f"cut {cut}: {line}" for line in judge(mount / "data", promises)]
+            if (cut + 1) % 10 == 0:
+                uploads = promises.counts["uploads"]
+                print(f"{cut + 1} cuts, {uploads} uploads acknowledged, {len(wrong)} promises broken", flush=True)
     print(json.dumps({**promises.counts, "seed": args.seed, "promises broken": len(wrong)}))
     for line in wrong[:20]:
         print(line)

@@ -9,13 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from llm.engines.paged_cache import BlockPool, Lease
+from llm.engines.paged_model import Logits, PagedModel
 from llm.engines.prompt_lookup import PromptLookup
 from llm.engines.row import Row
 from llm.errors import CancelledError
@@ -25,29 +24,7 @@ PROMPT_STEP = 256  # prompt tokens read at once: bounds the time until a cancell
 _LONG_PROMPT = 1024  # tokens left to read, of which less is read at once while others write:
 _BESIDE_WRITING = 64  # their next tokens come with each step
 _OLDEST_FIRST = 4  # every so many steps the oldest prompt is read first, else the one with the least left
-_ALONE_DRAFT = 16  # tokens drafted at most for a text that is written alone
 _POLL_SECONDS = 0.05
-
-Part = tuple[Sequence[int], int, Sequence[int]]  # new ids, tokens in the cache before them, blocks
-Logits = NDArray[np.float32]
-
-
-class PagedModel(Protocol):
-    """A model whose cache is kept in blocks. Not thread-safe."""
-
-    @property
-    def block_tokens(self) -> int:
-        """Tokens a block holds."""
-        ...
-
-    @property
-    def n_blocks(self) -> int:
-        """Blocks in all."""
-        ...
-
-    def read(self, parts: Sequence[Part], wanted: Sequence[int]) -> Logits:
-        """Read the new ids of every part; (wanted, V) logits after the places `wanted` of all ids in a row."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -213,16 +190,15 @@ class PagedSteps:
         """What the next step reads: a token of each text, and of the prompts as much as a step may."""
         # Of eight texts at once, drafts of 4 tokens made none end sooner and the first tokens of others come later.
         alone = self._with_lookup and len(self._running) == 1 and not self._waiting
-        n_drafted = _ALONE_DRAFT if alone else 0
-        plans = [_next_tokens(run, n_drafted) for run in self._running if run.n_left <= 0]
+        plans = [_next_tokens(run, drafting=alone) for run in self._running if run.n_left <= 0]
         prompts = sorted((run for run in self._running if run.n_left > 0), key=lambda run: run.n_left)
         self._n_steps += 1
         if self._n_steps % _OLDEST_FIRST == 0:
             prompts.sort(key=lambda run: run.started)
-        plans_write = bool(plans)
+        others_write = bool(plans)
         room = PROMPT_STEP
         for run in prompts:
-            most = min(room, _BESIDE_WRITING) if plans_write and run.n_left > _LONG_PROMPT else room
+            most = min(room, _BESIDE_WRITING) if others_write and run.n_left > _LONG_PROMPT else room
             ids = run.row.prompt[run.n_read : run.n_read + most]
             plans.append(_Plan(run=run, ids=ids, n_wanted=int(len(ids) == run.n_left)))
             room -= len(ids)
@@ -275,16 +251,15 @@ class _Plan:
     n_wanted: int  # places at the end whose logits are needed
 
 
-def _next_tokens(run: Run, n_drafted: int) -> _Plan:
-    """The last token and, after it, a draft of at most `n_drafted`."""
+def _next_tokens(run: Run, *, drafting: bool) -> _Plan:
+    """The last token and, after it, a draft."""
     row = run.row
     draft: list[int] = []
-    if n_drafted:
+    if drafting:
         if run.lookup is None:
             run.lookup = PromptLookup(row.prompt, row.text_of, row.opening)
             run.lookup.extend(row.new_ids)
-        most = min(n_drafted, row.request.sampling.max_new_tokens - len(row.new_ids) - 1)
-        draft = run.lookup.draft(most)
+        draft = run.lookup.draft(row.request.sampling.max_new_tokens - len(row.new_ids) - 1)
     ids = [row.new_ids[-1], *draft]
     return _Plan(run=run, ids=ids, n_wanted=len(ids))
 

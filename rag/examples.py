@@ -11,18 +11,18 @@ import collections
 import dataclasses
 import math
 import random
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from llm.types import Message
+from rag.altered_paragraphs import SAME_CHARS, with_cut, with_swapped
 from rag.made_tables import made_table
 from rag.paragraphs import Asked, Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
 from rag.talks import Talk, leaning, talk_before
-from rag.text import content_words, split_sentences
+from rag.text import content_words
 from rag.twins import twin_of
 from rag.verify.declare import declare
 
@@ -48,12 +48,7 @@ _BESIDE_TABLE = ((0, 0.3), (1, 0.4), (2, 0.3))  # paragraphs that stand beside i
 _ASKED_BESIDE = 1  # question about each of these
 
 _TEMPTING = 4  # questions of other paragraphs of which the one is asked that the shown words account for most
-_SAME = 80  # first characters that tell a paragraph among those of its article, also where its end was cut off
-_MAX_LOST = 2  # questions of one group that lost their answer
 _IN_A_SENTENCE = "Answer in a full sentence."
-
-
-_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +122,13 @@ def _group(
         rng.shuffle(shown)
     swapped: Paragraph | None = None
     if rng.random() < _SWAPPED:
-        shown, swapped = _with_swapped(shown, paragraphs, rng)
+        shown, swapped = with_swapped(shown, paragraphs, rng)
     lost: list[str] = []
     if swapped is None and rng.random() < _CUT:
-        shown, lost = _with_cut(shown, rng)
+        shown, lost = with_cut(shown, rng)
     passages = tuple(_passage(number, paragraph) for number, paragraph in enumerate(shown, start=1))
-    titles = {paragraph.text[:_SAME] for paragraph in shown}
-    left_out = [paragraphs[place] for place in ranked if paragraphs[place].text[:_SAME] not in titles]
+    titles = {paragraph.text[:SAME_CHARS] for paragraph in shown}
+    left_out = [paragraphs[place] for place in ranked if paragraphs[place].text[:SAME_CHARS] not in titles]
     examples = list(_answerable(shown, swapped, rng))
     examples += [("cut", question, NOT_IN_DOCUMENTS) for question in lost]
     n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5) - len(lost)
@@ -234,55 +229,6 @@ def _in_a_sentence(asked: Asked) -> str | None:
     """Question and answer as one statement; None where no rule makes good English of them."""
     helped = {"do", "does", "did"} & set(asked.question.casefold().split())  # their verb would have to be bent
     return None if helped else declare(asked.question, asked.answer.strip())
-
-
-def _with_cut(shown: Sequence[Paragraph], rng: random.Random) -> tuple[list[Paragraph], list[str]]:
-    """`shown` with one paragraph stopped after one of its sentences, and the questions that lost their answer by it."""
-    place = rng.randrange(len(shown))
-    paragraph = shown[place]
-    ends = [sentence.end for sentence in split_sentences(paragraph.text)][:-1]
-    ends = [end for end in ends if end >= _SAME]
-    if not ends:
-        return list(shown), []
-    end = rng.choice(ends)
-    kept, gone = paragraph.text[:end], paragraph.text[end:]
-    still = tuple(asked for asked in paragraph.questions if asked.answer in kept and asked.answer not in gone)
-    text = " ".join([kept, *(one.text for number, one in enumerate(shown) if number != place)]).casefold()
-    lost = [asked.question for asked in paragraph.questions if asked.answer.casefold() not in text]
-    stopped = Paragraph(title=paragraph.title, text=kept, questions=still)
-    left = [stopped if number == place else one for number, one in enumerate(shown)]
-    return left, rng.sample(lost, min(len(lost), _MAX_LOST))
-
-
-def _with_swapped(
-    shown: Sequence[Paragraph], paragraphs: Sequence[Paragraph], rng: random.Random
-) -> tuple[list[Paragraph], Paragraph | None]:
-    """`shown` with one answer in one paragraph exchanged for another of its kind; only that is asked about it."""
-    candidates = [(place, asked) for place, paragraph in enumerate(shown) for asked in paragraph.questions]
-    rng.shuffle(candidates)
-    others = [asked.answer for paragraph in paragraphs for asked in paragraph.questions]
-    for place, asked in candidates:
-        alike = [other for other in others if same_kind(other, asked.answer) and other not in shown[place].text]
-        elsewhere = any(asked.answer in one.text for number, one in enumerate(shown) if number != place)
-        if alike and asked.answer in shown[place].text and not elsewhere:
-            other = rng.choice(alike)
-            paragraph = Paragraph(
-                title=shown[place].title,
-                text=shown[place].text.replace(asked.answer, other),
-                questions=(Asked(question=asked.question, answer=other),),
-            )
-            return [paragraph if number == place else one for number, one in enumerate(shown)], paragraph
-    return list(shown), None
-
-
-def same_kind(one: str, other: str) -> bool:
-    """Whether two answers are of one kind: numbers, names or plain words, and of similar length."""
-    return (
-        one.casefold() != other.casefold()
-        and bool(_NUMBER.search(one)) == bool(_NUMBER.search(other))
-        and one[:1].isupper() == other[:1].isupper()
-        and abs(len(one.split()) - len(other.split())) <= 1
-    )
 
 
 def _unanswerable(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llm.types import Message
-from rag.examples import TrainingExample, make_examples, same_kind
+from rag.altered_paragraphs import same_kind
+from rag.examples import TrainingExample, make_examples
 from rag.markers import drop_markers, find_markers
 from rag.paragraphs import Paragraph
 from rag.prompt import NOT_IN_DOCUMENTS

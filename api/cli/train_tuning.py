@@ -122,8 +122,9 @@ def dpo(out: Path, adapter: Path | None, name: str | None, base: str, data_dir: 
     service uses. Writes OUT/adapter, or OUT/model with --rank 0.
     """
     from llm.adapters import read_adapter
-    from llm.training.dpo import read_pairs, train_dpo
+    from llm.training.dpo import train_dpo
     from llm.training.load import load_trainee
+    from llm.training.pairs import read_pairs
     from rag.preferences import make_pairs
 
     ground = prepare(data_dir)

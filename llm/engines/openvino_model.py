@@ -18,9 +18,9 @@ import structlog
 from filelock import FileLock
 
 from llm.adapters import Adapter, merge_adapter
-from llm.batching import Logits, Part
 from llm.engines.openvino_api import ov
 from llm.engines.openvino_graph import GRAPH_VERSION, Weights, build_graph, sequence_inputs, use_paged_attention
+from llm.engines.paged_model import Logits, Part
 from llm.errors import UnsupportedError
 from llm.files import publish, sha256_of
 from llm.types import Device
@@ -96,7 +96,7 @@ def _convert(conversion: Conversion, ready: Path) -> None:
 
 
 class OpenVinoModel:
-    """A compiled graph with its cache of keys and values; see `llm.batching.PagedModel`.
+    """A compiled graph with its cache of keys and values; see `llm.engines.paged_model.PagedModel`.
 
     Args:
         path: What `converted` gave.

@@ -15,7 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from llm.batching import Logits, Part
+from llm.engines.paged_model import Logits, Part
 from llm.errors import UnsupportedError
 
 BLOCK_TOKENS = 32
@@ -52,7 +52,7 @@ class _Pass:
 
 
 class PackedModel:
-    """`llm.batching.PagedModel` over a loaded transformers model. Not thread-safe.
+    """`llm.engines.paged_model.PagedModel` over a loaded transformers model. Not thread-safe.
 
     The model's attention function is exchanged; passes from elsewhere compute as before.
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from llm.batching import PagedModel, PagedSteps
+from llm.batching import PagedSteps
 from llm.engines.local import LocalDecoder
+from llm.engines.paged_model import PagedModel
 from llm.engines.row import Row, RowMaker
 from llm.engines.torch_teacher import Teacher
 from llm.engines.vocabulary import Vocabulary

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.client import WaitNotice
+
 REPLY = "Marta Lindner and Osman Yildiz founded the company in 1987."
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
@@ -243,10 +245,11 @@ def test_an_encrypted_file_is_read_with_its_password(run, tmp_path: Path) -> Non
     assert "ready" in run("ingest", "locked.pdf", "--password", "secret").stdout
 
 
-def test_waiting_is_told_once_where_nobody_watches(run) -> None:
-    run("ingest", str(SAMPLES / "travel-policy.md"))
-    said = run("ask", "Who founded the company?").stderr.splitlines()
-    assert len(said) == len(set(said))
+def test_waiting_is_told_once_for_each_reason_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = WaitNotice()
+    for reason in ("the embedder is loading", "the embedder is loading", "the decoder is loading"):
+        tell(reason)
+    assert capsys.readouterr().err == "the embedder is loading\nthe decoder is loading\n"
 
 
 def test_doctor_tells_of_the_folder_and_engine_in_use(run, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm.batching import Logits, Part
 from llm.citation_rule import CitationRule, RuleState, advance
 from llm.engines.paged_decoder import PagedDecoder
+from llm.engines.paged_model import Logits, Part
 from llm.engines.torch import TorchDecoder
 from llm.errors import UnsupportedError
 from llm.types import Generation, Message, Request, SamplingParams

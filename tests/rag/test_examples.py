@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.altered_paragraphs import same_kind
 from rag.errors import InvalidInputError
-from rag.examples import make_examples, same_kind
+from rag.examples import make_examples
 from rag.markers import drop_markers, find_markers
 from rag.paragraphs import Asked, Paragraph, is_held_out, read_paragraphs
 from rag.preferences import make_pairs

@@ -8,16 +8,9 @@ import torch
 
 from llm.errors import InvalidTrainingDataError
 from llm.prompt_encoding import PromptEncoder
-from llm.training.dpo import (
-    DpoConfig,
-    TokenPair,
-    answer_log_probabilities,
-    pack_pairs,
-    pair_losses,
-    read_pairs,
-    train_dpo,
-)
+from llm.training.dpo import DpoConfig, answer_log_probabilities, pair_losses, train_dpo
 from llm.training.packing import TokenExample
+from llm.training.pairs import TokenPair, pack_pairs, read_pairs
 
 # peft calls transformers by a name that is about to go.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
