@@ -1,10 +1,11 @@
-"""A trained cross-encoder: pairs of texts in, one row of logits a pair out.
+"""A trained cross-encoder: pairs of texts in, one row of logits a pair out, or one a token of the first text.
 
 The base encoder lies in a folder that the caller names; the layers that training changed are shipped as quantized
 differences (`rag.weight_changes`). torch is imported when a model is loaded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,8 +40,31 @@ class PairModel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenScores:
+    """What was read of each token of the first text of a pair, as far as it was read."""
+
+    values: FloatArray  # (n_tokens, n_rows): a row of the last layer after the outcomes is a column here
+    spans: tuple[tuple[int, int], ...]  # the characters of each token
+    nowhere: FloatArray  # (n_rows,): the same of the token that stands for the pair
+
+
+class PlaceModel(PairModel, Protocol):
+    """A PairModel that also scores each token, to find places in the first text."""
+
+    def token_scores(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> list[TokenScores]:
+        """One a pair, in order.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        ...
+
+
 class CrossEncoder:
-    """A sequence classifier behind PairModel. Thread-safe.
+    """A sequence classifier behind PlaceModel. Thread-safe.
+
+    The last layer may have more rows than outcomes: those are applied to tokens.
 
     On a CPU each core runs batches of its own with one thread a batch: no core waits for another after every layer.
     """
@@ -67,32 +91,68 @@ class CrossEncoder:
     def logits(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> FloatArray:
         """See PairModel."""
         result = np.zeros((len(pairs), self._n_outcomes), dtype=np.float32)
+        for batch, found in self._batches_read(pairs, self._outcomes, cancel):
+            result[batch] = found
+        return result
+
+    def token_scores(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> list[TokenScores]:
+        """See PlaceModel."""
+        result: dict[int, TokenScores] = {}
+        for batch, found in self._batches_read(pairs, self._tokens, cancel):
+            result.update(zip(batch, found, strict=True))
+        return [result[index] for index in range(len(pairs))]
+
+    def close(self) -> None:
+        """Stop the threads; what was asked for before is finished first."""
+        self._pool.shutdown()
+
+    def _batches_read(
+        self, pairs: Sequence[tuple[str, str]], read: Callable[[Sequence[Any]], Any], cancel: Cancel | None
+    ) -> Iterator[tuple[list[int], Any]]:
+        """Indexes of pairs with what `read` makes of their tokens, a batch at a time."""
         if not pairs:
-            return result
+            return
         rows = self._tokenizer.encode_batch([(one[:_MAX_CHARS], other[:_MAX_CHARS]) for one, other in pairs])
         lengths = [len(row.ids) for row in rows]
         share = -(-sum(lengths) // self._n_workers)  # of few pairs every core gets as many tokens
         batches = [
-            (batch, self._pool.submit(self._forward, [rows[index] for index in batch]))
+            (batch, self._pool.submit(read, [rows[index] for index in batch]))
             for batch in _batches(lengths, min(self._batch_tokens, share))
         ]
         try:
             for batch, future in batches:
                 if cancel is not None:
                     cancel.raise_if_set()
-                result[batch] = future.result()
-        except BaseException:
+                yield batch, future.result()
+        finally:
             for _, future in batches:
                 future.cancel()
-            raise
-        return result
 
-    def close(self) -> None:
-        """Stop the threads; what was asked for before is finished first."""
-        self._pool.shutdown()
+    def _outcomes(self, rows: Sequence[Any]) -> FloatArray:
+        """The logits of one padded batch, (n_rows, n_outcomes)."""
+        found = self._forward(rows, lambda model, inputs: model(**inputs).logits)
+        return found[:, : self._n_outcomes]
 
-    def _forward(self, rows: Sequence[Any]) -> FloatArray:
-        """The logits of one padded batch."""
+    def _tokens(self, rows: Sequence[Any]) -> list[TokenScores]:
+        """The scores of the tokens of the first texts of one padded batch."""
+        from torch.nn.functional import linear
+
+        def read(model: Any, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
+            last = model.classifier
+            states = model.bert(**inputs).last_hidden_state
+            return linear(states, last.weight[self._n_outcomes :], last.bias[self._n_outcomes :])
+
+        scores = []
+        for row, values in zip(rows, self._forward(rows, read), strict=True):
+            own = [at for at, text in enumerate(row.sequence_ids) if text == 0]
+            spans = tuple(row.offsets[at] for at in own)
+            scores.append(TokenScores(values=values[own], spans=spans, nowhere=values[0]))
+        return scores
+
+    def _forward(
+        self, rows: Sequence[Any], read: "Callable[[Any, dict[str, torch.Tensor]], torch.Tensor]"
+    ) -> FloatArray:
+        """What `read` makes of one padded batch, finite."""
         import torch
 
         width = -(-max(len(row.ids) for row in rows) // _LENGTH_STEP) * _LENGTH_STEP
@@ -107,15 +167,19 @@ class CrossEncoder:
         precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._device.dtype)
         mixed = self._autocast and precision is not None
         with torch.inference_mode(), torch.autocast(kind, precision or torch.bfloat16, enabled=mixed):
-            found = self._model(
-                input_ids=ids.to(kind), token_type_ids=types.to(kind), attention_mask=mask.to(kind)
-            ).logits
-        logits: FloatArray = found.float().cpu().numpy()
-        return np.nan_to_num(logits, nan=0.0, posinf=30.0, neginf=-30.0)
+            inputs = {"input_ids": ids.to(kind), "token_type_ids": types.to(kind), "attention_mask": mask.to(kind)}
+            found: FloatArray = read(self._model, inputs).float().cpu().numpy()
+        return np.nan_to_num(found, nan=0.0, posinf=30.0, neginf=-30.0)
 
 
 def load_cross_encoder(
-    base_folder: Path, weights: "dict[str, torch.Tensor]", device: Device, *, n_outcomes: int, autocast: bool = True
+    base_folder: Path,
+    weights: "dict[str, torch.Tensor]",
+    device: Device,
+    *,
+    n_outcomes: int,
+    n_token_scores: int = 0,
+    autocast: bool = True,
 ) -> CrossEncoder:
     """The classifier with the given weights on the tokenizer and settings of `base_folder`.
 
@@ -124,6 +188,7 @@ def load_cross_encoder(
         weights: every tensor of the classifier, as BertForSequenceClassification names them.
         device: where it runs.
         n_outcomes: logits a pair.
+        n_token_scores: further rows of the last layer, applied to each token.
         autocast: whether weights stay float32 and only matrix products have the device's dtype; without it weights
             have it too, which saves their conversion: twice the speed for a dozen pairs.
 
@@ -134,7 +199,7 @@ def load_cross_encoder(
     from transformers import BertForSequenceClassification
 
     tokenizer = load_tokenizer(base_folder)
-    config = classifier_config(base_folder, n_outcomes=n_outcomes)
+    config = classifier_config(base_folder, n_outcomes=n_outcomes + n_token_scores)
     tokenizer.enable_truncation(min(MAX_TOKENS, config.max_position_embeddings), strategy="longest_first")
     tokenizer.no_padding()
     # The fused attention is slower than two batched products in bf16 on a CPU, and faster elsewhere.

@@ -64,6 +64,7 @@ _HEADED_ARTICLES, _HEADED_QUESTIONS = 14, 150  # of the held-out ones, searched 
 )
 @click.option("--peak-lr", type=float, default=1e-4, show_default=True, help="Highest learning rate.")
 @click.option("--batch-tokens", type=click.IntRange(min=1), default=4096, show_default=True, help="Tokens of one step.")
+@train_options.config_file
 @options.data_dir
 def reranker(
     squad: Path,
@@ -178,14 +179,14 @@ def _weights(begin: str, encoder: Path) -> Any:
     """What the cross-encoder begins with, as a classifier of one outcome names it."""
     from safetensors.torch import load_file
 
-    from rag.verify.shipped import read_weights
+    from rag.verify.shipped import N_OUTCOMES, read_weights
     from rag.weight_changes import as_classifier
 
     if begin == "base":
         return as_classifier(load_file(encoder / "model.safetensors"))
     weights = read_weights(encoder)
     for name in ("classifier.weight", "classifier.bias"):  # what speaks for "supported" and against the other two
-        weights[name] = weights[name][:1] - weights[name][1:].mean(dim=0, keepdim=True)
+        weights[name] = weights[name][:1] - weights[name][1:N_OUTCOMES].mean(dim=0, keepdim=True)
     return weights
 
 

@@ -52,3 +52,17 @@ def work_of(model: Any) -> Work:
         * int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads),
         is_frozen=not all(layer.weight.requires_grad for layer in body),
     )
+
+
+def encoder_work_of(encoder: Any) -> Work:
+    """Of an encoder (a BERT) whose linear layers all learn; the last layer over it is too small to count."""
+    import torch
+
+    layers = [module for module in encoder.encoder.modules() if isinstance(module, torch.nn.Linear)]
+    return Work(
+        body_weights=sum(layer.weight.numel() for layer in layers),
+        head_weights=0,
+        n_layers=int(encoder.config.num_hidden_layers),
+        width=int(encoder.config.hidden_size),
+        is_frozen=False,
+    )

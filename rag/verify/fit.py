@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.cross_encoder import PairModel
+from rag.cross_encoder import PlaceModel
 from rag.text import content_words
 from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.calibration import (
@@ -25,6 +25,7 @@ from rag.verify.calibration import (
     fit_logistic,
 )
 from rag.verify.checks import names_of
+from rag.verify.found_answers import ANSWER_FEATURES
 from rag.verify.judge import read_claims, read_signals
 from rag.verify.pairs import (
     CONTRADICTED,
@@ -48,13 +49,13 @@ from rag.verify.windows import WordCounts
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 # Which way each signal may speak for "supported"; the rest may speak either way.
 _FOR = """window_words gathered_words evidence_words own_words answered answered_at_once pairs window_pairs
-    support support_top support_gathered support_mean support_parts"""
+    support support_top support_gathered support_mean support_parts found_said found_gap"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
     conflicts negation_differs said_missing asked_missing echoes asked_elsewhere length
     contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
 _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
-_MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))
+_MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES + ANSWER_FEATURES if not name.startswith("refuted"))
 _PENALTY = 3.0
 _MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
 _PLATEAU = 0.01
@@ -136,7 +137,7 @@ def held_back_cases(
     return cases
 
 
-def read_cases(cases: Sequence[Case], model: PairModel, counts: WordCounts) -> Signals:
+def read_cases(cases: Sequence[Case], model: PlaceModel, counts: WordCounts) -> Signals:
     """The FEATURES of every case (of a long claim: of its first part); cases with nothing to read are left out."""
     values: list[Array] = []
     kept: list[Case] = []

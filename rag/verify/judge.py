@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from llm.types import Cancel, Device
-from rag.cross_encoder import PairModel, load_cross_encoder
+from rag.cross_encoder import PlaceModel, TokenScores, load_cross_encoder
 from rag.errors import NotReadyError
 from rag.text import content_words
 from rag.types import VerdictLabel
 from rag.verify.checks import reasons
 from rag.verify.claims import question_of, statement
+from rag.verify.found_answers import ANSWER_FEATURES, NOT_ASKED, FoundAnswer, compare_answer
 from rag.verify.parts import split_parts
-from rag.verify.shipped import N_OUTCOMES, SHIPPED_FOLDER, read_parameters, read_weights, read_words
+from rag.verify.shipped import N_OUTCOMES, N_TOKEN_SCORES, SHIPPED_FOLDER, read_parameters, read_weights, read_words
 from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
 from rag.verify.weighing import SHORT_WORDS, Parameters, support_scores
@@ -28,6 +29,7 @@ from rag.weight_changes import sha256_of_base
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
 _MAX_PARTS = 8  # of one claim; of more, those with the fewest words in the evidence are read
+_OTHER_FOUND = -3.0  # log-odds by which another answer is likelier, for it to be named as a reason
 _DIGITS = 4  # of a score: batches of other sizes may differ further back
 
 
@@ -40,6 +42,12 @@ class Reading:
     windows: tuple[Window, ...]  # best first, never empty
     parts: tuple[tuple[str, tuple[Window, ...]], ...]  # of a long claim, each with the windows read for it
     lexical: Lexical
+    stretches: tuple[str, ...]  # of evidence, in which the claim's question is looked up; none without one
+
+    @property
+    def questions(self) -> list[tuple[str, str]]:
+        """Evidence and question, to be looked up."""
+        return [(text, self.wording.asked) for text in self.stretches]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -52,7 +60,7 @@ class ClaimJudge:
     """`rag.verify.types.Judge` by a cross-encoder and what words say. Deterministic and thread-safe."""
 
     def __init__(
-        self, model: PairModel, parameters: Parameters, counts: WordCounts, n_windows: int = N_WINDOWS
+        self, model: PlaceModel, parameters: Parameters, counts: WordCounts, n_windows: int = N_WINDOWS
     ) -> None:
         self._model = model
         self._parameters = parameters
@@ -60,7 +68,7 @@ class ClaimJudge:
         self._n_windows = n_windows
 
     @property
-    def model(self) -> PairModel:
+    def model(self) -> PlaceModel:
         """What reads pairs."""
         return self._model
 
@@ -103,7 +111,9 @@ class ClaimJudge:
         window = reading.windows[read.supports]
         why = reasons(reading.lexical.in_window)
         if score < threshold:
-            why = (*_other_answer(reading.lexical), *reasons(reading.lexical.comparison))
+            why = (
+                *_other_answer(reading.lexical), *_found_instead(read.answer), *reasons(reading.lexical.comparison)
+            )  # fmt: skip
             against = parameters.contradiction.log_odds(values)[0] > 0 and reading.lexical.other_measure is None
             against = against or reading.lexical.other_cell is not None
             label = "contradicted" if against else "unsupported"
@@ -126,18 +136,28 @@ def read_claims(
     return [reading for index, claim in enumerate(claims) for reading in _parts(index, claim, sentences, n_windows)]
 
 
-def read_signals(found: Sequence[Reading], model: PairModel, *, cancel: Cancel | None = None) -> list[Read]:
+def read_signals(found: Sequence[Reading], model: PlaceModel, *, cancel: Cancel | None = None) -> list[Read]:
     """For each reading what the model makes of its windows; `values` are all FEATURES."""
     logits = model.logits([pair for reading in found for pair in reading.pairs], cancel=cancel)
+    places = model.token_scores([pair for reading in found for pair in reading.questions], cancel=cancel)
     rows = []
-    start = 0
+    start = start_places = 0
     for reading in found:
         cuts = [len(reading.windows), *(len(windows) for _, windows in reading.parts)]
         of_whole, *of_parts = np.split(logits[start : start + sum(cuts)], np.cumsum(cuts)[:-1])
         start += sum(cuts)
         read = model_signals(of_whole, reading.windows, of_parts)
-        rows.append(replace(read, values=np.concatenate((reading.lexical.values, read.values))))
+        end_places = start_places + len(reading.stretches)
+        answer = _found_answer(reading, places[start_places:end_places])
+        start_places = end_places
+        values = np.concatenate((reading.lexical.values, read.values, answer.values))
+        rows.append(replace(read, values=values, answer=answer))
     return rows
+
+
+def _found_answer(reading: Reading, places: Sequence[TokenScores]) -> FoundAnswer:
+    wording = reading.wording
+    return compare_answer(wording.own, wording.asked, reading.stretches, places) if reading.stretches else NOT_ASKED
 
 
 def load_judge(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER) -> ClaimJudge:
@@ -158,7 +178,7 @@ def load_judge(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER)
             f"{base_folder} does not hold the encoder that the verifier was trained from; "
             "run citebound models pull all-MiniLM-L6-v2"
         )
-    model = load_cross_encoder(base_folder, weights, device, n_outcomes=N_OUTCOMES)
+    model = load_cross_encoder(base_folder, weights, device, n_outcomes=N_OUTCOMES, n_token_scores=N_TOKEN_SCORES)
     return ClaimJudge(model, parameters, read_words(folder))
 
 
@@ -174,7 +194,10 @@ def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windo
         windows = sentences.best_windows(sentences.weights_of(wording.text), n_windows)
         lexical = lexical_signals(wording, sentences, windows)
         parts = _read_apart(text, sentences)
-        readings.append(Reading(claim=index, wording=wording, windows=windows, parts=parts, lexical=lexical))
+        stretches = sentences.best_stretches(sentences.weights_of(asked)) if asked else ()
+        readings.append(
+            Reading(claim=index, wording=wording, windows=windows, parts=parts, lexical=lexical, stretches=stretches)
+        )
     if len(readings) > _MAX_PARTS:
         readings.sort(key=lambda reading: float(reading.lexical.values[0]))
     yield from readings[:_MAX_PARTS]
@@ -194,6 +217,13 @@ def _other_answer(lexical: Lexical) -> Iterator[str]:
     if lexical.other_measure is not None:
         told, asked = lexical.other_measure
         yield f"{told} is no answer to a question for {asked}"
+
+
+def _found_instead(answer: FoundAnswer) -> Iterator[str]:
+    """Another answer that the evidence seems to give."""
+    gap = answer.values[ANSWER_FEATURES.index("found_gap")]
+    if answer.log_odds > 0 and gap < _OTHER_FOUND:
+        yield f"the evidence seems to answer: {answer.text}"
 
 
 def _nothing_read(n_evidence: int) -> Judgement:

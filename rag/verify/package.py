@@ -20,6 +20,7 @@ from rag.verify.fit import (
 from rag.verify.pairs import part_of, read_paragraphs
 from rag.verify.shipped import (
     N_OUTCOMES,
+    N_TOKEN_SCORES,
     read_weights,
     read_words,
     write_parameters,
@@ -67,7 +68,9 @@ def make_package(
     paragraphs = read_paragraphs(data / PARAGRAPHS_FILE)
     write_words(count_words(paragraph for paragraph in paragraphs if part_of(paragraph.title) == "train"), out)
     counts = read_words(out)
-    model = load_cross_encoder(base_folder, read_weights(base_folder, out), device, n_outcomes=N_OUTCOMES)
+    model = load_cross_encoder(
+        base_folder, read_weights(base_folder, out), device, n_outcomes=N_OUTCOMES, n_token_scores=N_TOKEN_SCORES
+    )
     try:
         calibration, test = (
             read_cases(

@@ -18,6 +18,7 @@ class Place:
     question: Question
     sentences: tuple[str, ...]
     sentence: int  # index into `sentences`
+    at: int  # where the answer begins in that sentence
     kind: str
 
 
@@ -130,7 +131,7 @@ def _places(index: int, paragraph: Paragraph) -> Iterator[Place]:
         for at, span in enumerate(spans):
             if span.start <= question.answer_start < span.end and len(question.answer) < 150:
                 kind = answer_kind(question.text, question.answer)
-                yield Place(index, question, sentences, at, kind)
+                yield Place(index, question, sentences, at, question.answer_start - span.start, kind)
                 break
 
 

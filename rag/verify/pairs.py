@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.errors import InvalidInputError
+from rag.types import Span
 
 Part = Literal["train", "calibration", "test"]
 SUPPORTED, CONTRADICTED, UNSUPPORTED = 0, 1, 2
 NOT_SUPPORTED = 3  # contradicted or unsupported, and nobody said which: the loss takes the two together
+ASKED = 4  # the claim is a question: what is learnt is where the evidence answers it, if at all
 LABELS = {
     "supported": SUPPORTED,
     "contradicted": CONTRADICTED,
@@ -38,8 +40,9 @@ class TrainingPair:
 
     evidence: str
     claim: str
-    label: int  # SUPPORTED, CONTRADICTED, UNSUPPORTED or NOT_SUPPORTED
+    label: int  # SUPPORTED, CONTRADICTED, UNSUPPORTED, NOT_SUPPORTED or ASKED
     source: str  # "fever", "fm2", or what it was built by: "squad_swapped"
+    answer: Span | None = None  # of a question: where the evidence answers it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

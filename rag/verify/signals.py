@@ -15,6 +15,7 @@ from rag.text import content_words
 from rag.types import FloatArray
 from rag.verify.cells import other_cell
 from rag.verify.checks import Comparison, compare, names_of, quantities
+from rag.verify.found_answers import ANSWER_FEATURES, NOT_ASKED, FoundAnswer
 from rag.verify.measures import other_measure
 from rag.verify.windows import EvidenceSentences, Window
 
@@ -54,7 +55,7 @@ MODEL_FEATURES = (
     "refuted_top",  # log-odds of contradicted against unsupported, in the window with most of the claim's words
     "refuted_max",  # the highest of all windows
 )
-FEATURES = LEXICAL_FEATURES + MODEL_FEATURES
+FEATURES = LEXICAL_FEATURES + MODEL_FEATURES + ANSWER_FEATURES
 _MOST_MISSING = 5.0
 _REPLIES = frozenset(content_words("yes no yeah nope ja nein"))  # they say what the question says, or that it is not so
 _CHOICE = re.compile(r"\b(?:or|oder)\b", re.IGNORECASE)  # "A or B?" is answered in the question's words
@@ -154,10 +155,11 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
 class Read:
     """What the model made of the windows of one claim; indexes are of windows with a place, where there is one."""
 
-    values: FloatArray  # (len(MODEL_FEATURES),)
+    values: FloatArray  # (len(MODEL_FEATURES),); all FEATURES once `rag.verify.judge.read_signals` returns it
     supports: int  # the window that most supports
     contradicts: int  # the window that most contradicts
     weakest_part: int | None  # the part that is not supported where another is
+    answer: FoundAnswer = NOT_ASKED  # to the claim's question
 
 
 def model_signals(logits: FloatArray, windows: Sequence[Window], parts: Sequence[FloatArray] = ()) -> Read:

@@ -1,16 +1,18 @@
 """The shipped verifier's training as a whole: stages one after the other, each on new pairs, from one seed.
 
-A stage goes on from what the one before it left. From the second on it leaves the mean of the weights that it started
-from and those that it ended with, which keeps what either was better at (Wortsman et al., ICML 2022).
+A stage goes on from what the one before it left. One on the same kinds of pairs leaves the mean of the weights that it
+started from and those that it ended with, which keeps what either was better at (Wortsman et al., ICML 2022). One that
+learns something new leaves what it learnt.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import InvalidInputError
 from rag.verify.shipped import average
-from rag.verify.train import Report, TrainSettings, train_verifier, training_pairs
+from rag.verify.train import TrainSettings, train_verifier, training_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class Stage:
 
     n_built: int
     n_labelled_passes: int = 2
+    n_asked: int = 0
     n_pairs: int | None = None  # of those, drawn at random; None: all
     learning_rate: float
 
@@ -27,6 +30,7 @@ STAGES = (
     Stage(n_built=16_000, learning_rate=1e-4),
     Stage(n_built=48_000, n_pairs=12_000, learning_rate=6e-5),
     Stage(n_built=40_000, n_pairs=10_000, learning_rate=4e-5),
+    Stage(n_built=24_000, n_asked=70_000, learning_rate=1.2e-4),
 )
 
 
@@ -47,6 +51,7 @@ def stage_settings(stages: Sequence[Stage], *, seed: int, most_pairs: int | None
                 seed=seed + number,
                 n_built=stage.n_built,
                 n_labelled_passes=stage.n_labelled_passes,
+                n_asked=stage.n_asked,
                 n_pairs=n_pairs,
                 learning_rate=stage.learning_rate,
                 bf16=bf16,
@@ -62,10 +67,12 @@ def train_stages(
     stages: Sequence[TrainSettings],
     *,
     resume: bool = False,
-    report: Report | None = None,
+    matrix_rate: float | None = None,
+    report: Callable[[int, dict[str, float]], None] = lambda stage, row: None,
 ) -> Path:
     """Trains all stages, each in `out/stage_1`, `out/stage_2` …; the folder of the last one's result is returned.
 
+    `report` hears the number of the stage and each line of its metrics; for `matrix_rate` see `train_verifier`.
     With `resume` finished stages are kept, and the next goes on from its last checkpoint where it has one.
 
     Raises:
@@ -80,22 +87,36 @@ def train_stages(
         folder = out / f"stage_{number}"
         if not (resume and (folder / "model" / "model.safetensors").is_file()):
             begun = resume and any((folder / "checkpoints").glob("checkpoint-*"))
-            train_verifier(training_pairs(data, settings), left, folder, settings, resume=begun, report=report)
-        if number == 1:
-            left = folder / "model"
-        else:
+            train_verifier(
+                training_pairs(data, settings),
+                left,
+                folder,
+                settings,
+                resume=begun,
+                matrix_rate=matrix_rate,
+                report=functools.partial(report, number),
+            )
+        if is_averaged(stages, number):
             average((folder / "model", left), folder / "mean")
             left = folder / "mean"
+        else:
+            left = folder / "model"
     return left
 
 
-def result_of(out: Path, n_stages: int) -> Path:
-    """The folder that `train_stages` returned for `out`.
+def is_averaged(stages: Sequence[TrainSettings], number: int) -> bool:
+    """Whether stage `number`, counted from 1, goes on with the kinds of pairs of the one before it."""
+    return number > 1 and not stages[number - 1].n_asked
+
+
+def result_of(out: Path, stages: Sequence[TrainSettings]) -> Path:
+    """The folder that `train_stages` returned for `out` and these stages.
 
     Raises:
         InvalidInputError: the training did not end.
     """
-    folder = out / f"stage_{n_stages}" / ("mean" if n_stages > 1 else "model")
+    number = len(stages)
+    folder = out / f"stage_{number}" / ("mean" if is_averaged(stages, number) else "model")
     if not (folder / "model.safetensors").is_file():
         raise InvalidInputError(f"{folder} holds no trained model; train first, or go on with --resume.")
     return folder

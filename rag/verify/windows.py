@@ -17,6 +17,8 @@ from rag.types import Span
 
 N_WINDOWS = 4  # read for one claim, at most; as many more are read for the parts of a long one
 MAX_SENTENCES = 3  # of a window
+N_STRETCHES = 4  # in which an answer to a claim's question is looked for, at most
+_STRETCH_WORDS = 130  # as in training
 _PIECE_WORDS = 60  # what runs on longer without a full stop (a table, a list of names) is cut
 _WIDTH_COST = 0.97  # a window of two sentences must say 3 % more than one to be read instead
 _AROUND_ONE = 2  # windows around the same sentence, at most: alone, and with what stands around it
@@ -147,6 +149,22 @@ class EvidenceSentences:
                 n_around[core] += 1
                 picked.append(self._window(first, width))
         return (*picked, gathered) if gathered is not None else tuple(picked)
+
+    def best_stretches(self, weights: Mapping[str, float], n_stretches: int = N_STRETCHES) -> tuple[str, ...]:
+        """The evidence in runs of at most _STRETCH_WORDS words of one text; of many, those that hold most, in order."""
+        runs: list[list[Sentence]] = []
+        n_words = 0
+        for sentence in self.sentences:
+            more = len(sentence.text.split())
+            if not runs or runs[-1][-1].evidence != sentence.evidence or n_words + more > _STRETCH_WORDS:
+                runs.append([])
+                n_words = 0
+            runs[-1].append(sentence)
+            n_words += more
+        held = [weights.keys() & {term for one in run for term in one.terms} for run in runs]
+        shares = [sum(weights[term] for term in sorted(terms)) for terms in held]
+        order = sorted(range(len(runs)), key=lambda at: (-shares[at], at))
+        return tuple(" ".join(one.text for one in runs[at]) for at in sorted(order[:n_stretches]))
 
     def _gathered(self, weights: Mapping[str, float]) -> Window | None:
         """The sentences that together hold most of the claim's words, in order; None where one or neighbours do."""

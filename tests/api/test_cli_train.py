@@ -124,6 +124,14 @@ def test_a_configuration_file_gives_what_no_flag_gives(train, tmp_path: Path) ->
     assert "vocabluary, which is no flag" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["pretrain", "sft", "dpo", "verifier", "reranker"])
+def test_every_training_takes_a_configuration_file(train, tmp_path: Path, command: str) -> None:
+    (tmp_path / "run.toml").write_text('out = "made"\nseeed = 2\n')
+    refused = train(command, "--config", "run.toml")
+    assert refused.exit_code == 2
+    assert "seeed, which is no flag" in refused.stderr
+
+
 @pytest.mark.parametrize("command", ["corpus", "tokenizer", "pretrain", "sft", "dpo", "verifier", "reranker"])
 def test_every_step_explains_itself_with_an_example(train, command: str) -> None:
     shown = train(command, "--help")

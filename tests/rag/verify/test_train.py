@@ -15,16 +15,16 @@ from rag.errors import InvalidInputError, NotReadyError
 from rag.verify.claims import split_claims
 from rag.verify.judge import ClaimJudge, load_judge
 from rag.verify.package import CARD_FILE, Held, make_package
-from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED, UNSUPPORTED
+from rag.verify.pairs import ASKED, CONTRADICTED, NOT_SUPPORTED, SUPPORTED, UNSUPPORTED
 from rag.verify.shipped import WEIGHTS_FILE, average, read_parameters, read_weights, write_parameters
 from rag.verify.train import TrainSettings, train_verifier, training_pairs
-from rag.verify.training_parts import LikeLengthBatches, merged_label_loss
+from rag.verify.training_parts import LikeLengthBatches, PairLoss, merged_label_loss, place_loss, places_of
 from rag.verify.types import Judge, StatedClaim
 
 CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
 SETTINGS = TrainSettings(
-    seed=1, n_built=24, n_labelled_passes=1, n_pairs=40, batch_size=4, checkpoint_steps=5, log_steps=2, bf16=False,
-    learning_rate=1e-3,
+    seed=1, n_built=24, n_labelled_passes=1, n_asked=40, n_pairs=40, batch_size=4, checkpoint_steps=5, log_steps=2,
+    bf16=False, learning_rate=1e-3,
 )  # fmt: skip
 
 
@@ -32,7 +32,8 @@ SETTINGS = TrainSettings(
 def trained(tiny_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     rows: list[dict[str, float]] = []
-    train_verifier(training_pairs(tiny_data, SETTINGS), tiny_base, out, SETTINGS, report=rows.append)
+    pairs = training_pairs(tiny_data, SETTINGS)
+    train_verifier(pairs, tiny_base, out, SETTINGS, matrix_rate=1e12, report=rows.append)
     assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
     return out
 
@@ -54,6 +55,8 @@ def test_metrics_are_written(trained: Path) -> None:
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
     assert all(row["pairs_per_second"] > 0 and math.isfinite(row["loss"]) for row in rows)
+    assert all(row["tokens_per_second"] > 4 * row["pairs_per_second"] and row["matrix_share"] > 0 for row in rows)
+    assert (trained / "loss.svg").read_text().startswith("<svg")
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(trained: Path, tiny_base: Path, tiny_data: Path) -> None:
@@ -64,6 +67,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(trained: Path, tiny_base:
     train_verifier(training_pairs(tiny_data, SETTINGS), tiny_base, trained, SETTINGS, resume=True)
     again = load_file(trained / "model" / "model.safetensors")
     assert all(torch.allclose(whole[name], again[name], atol=1e-5) for name in whole)
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]  # what was written after the checkpoint is written anew
 
 
 def test_nothing_to_resume_from_and_no_pairs_are_errors(tiny_base: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -82,6 +87,38 @@ def test_the_merged_label_asks_for_the_sum_of_two_outcomes() -> None:
     logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
     for label, probability in ((SUPPORTED, 0.2), (CONTRADICTED, 0.5), (UNSUPPORTED, 0.3), (NOT_SUPPORTED, 0.8)):
         assert merged_label_loss(logits, torch.tensor([label]), 0.0).item() == pytest.approx(-math.log(probability))
+
+
+def test_an_answer_lies_on_the_tokens_that_hold_its_letters() -> None:
+    offsets = torch.tensor([[[0, 0], [0, 3], [4, 8], [8, 9], [10, 14], [0, 0], [0, 4]]] * 4)
+    can_be = torch.tensor([[True, True, True, True, True, False, False]] * 4)
+    begins, ends = torch.tensor([4, 5, -1, 10]), torch.tensor([9, 12, -1, 20])
+    first, last = places_of(offsets, can_be, begins, ends)
+    assert first.tolist() == [2, 2, 0, 0]  # the last one was cut off: nothing is left to learn
+    assert last.tolist() == [3, 4, 0, 0]
+
+
+def test_the_place_loss_is_the_mean_of_beginning_and_end() -> None:
+    scores = torch.log(torch.tensor([[[0.5, 0.2], [0.25, 0.2], [0.25, 0.6]]]))
+    found = place_loss(scores, torch.tensor([1]), torch.tensor([2])).item()
+    assert found == pytest.approx(-(math.log(0.25) + math.log(0.6)) / 2)
+
+
+def test_a_batch_learns_claims_and_questions_together(tiny_base: Path) -> None:
+    """In bf16 where that is asked for: what reads tokens is not what the trainer's own autocast wraps."""
+    from sentence_transformers.cross_encoder import CrossEncoder
+
+    model = CrossEncoder(str(tiny_base), num_labels=5, max_length=96, device="cpu", local_files_only=True).eval()
+    evidence, texts = "The old bridge was opened in 1883.", ["The bridge is old.", "When was it opened?"]
+    claim, question = torch.tensor([SUPPORTED, -1, -1]), torch.tensor([ASKED, 29, 33])
+    seen = []
+    model.model.bert.encoder.register_forward_hook(lambda *given: seen.append(torch.is_autocast_enabled("cpu")))
+    for bf16 in (False, True):
+        loss = PairLoss(model, 0.0, 96, bf16=bf16)
+        both = loss([[evidence] * 2, texts], [claim, question]).item()
+        apart = [loss([[evidence], [text]], [row]).item() for text, row in zip(texts, (claim, question), strict=True)]
+        assert both == pytest.approx(sum(apart) / 2, rel=2e-2 if bf16 else 1e-4)
+    assert seen == [False] * 3 + [True] * 3
 
 
 def test_batches_hold_every_pair_once_and_like_lengths() -> None:

@@ -57,3 +57,13 @@ def test_windows_lie_in_their_evidence(evidence: list[str], claim: str) -> None:
             assert window.span is not None
             assert window.span.end <= len(evidence[window.evidence])
             assert len(window.sentences) <= MAX_SENTENCES
+
+
+def test_stretches_are_runs_of_one_text_and_of_many_the_best_are_read_in_order() -> None:
+    long = " ".join(f"Sentence number{number} says very little about anything at all." for number in range(40))
+    sentences = EvidenceSentences([BRIDGE, long, "The tower stands in Ulm."], COUNTS)
+    found = sentences.best_stretches(sentences.weights_of("Where does the tower stand by the bridge?"), 2)
+    assert found == (BRIDGE, "The tower stands in Ulm.")
+    every = sentences.best_stretches({}, 100)
+    assert " ".join(every) == f"{BRIDGE} {long} The tower stands in Ulm."
+    assert max(len(text.split()) for text in every) <= 130

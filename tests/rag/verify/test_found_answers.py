@@ -1,0 +1,77 @@
+"""Where evidence answers a question, and how what was said compares with it."""
+
+import numpy as np
+import pytest
+
+from rag.cross_encoder import TokenScores
+from rag.verify.found_answers import ANSWER_FEATURES, compare_answer, likely_places
+
+ASKED = "When was the bridge opened?"
+
+
+def scored(text: str, places: dict[str, float], nowhere: float = 0.0) -> TokenScores:
+    """Scores of the words of `text`: those of a place are shared by the tokens where it begins and ends."""
+    spans, at = [], 0
+    for word in text.split():
+        start = text.index(word, at)
+        at = start + len(word)
+        spans.append((start, at))
+    values = np.full((len(spans), 2), -15.0, dtype=np.float32)
+    for place, score in places.items():
+        start = text.index(place)
+        first = next(index for index, span in enumerate(spans) if span[0] == start)
+        last = next(index for index, span in enumerate(spans) if span[1] == start + len(place))
+        values[first, 0] = values[last, 1] = score / 2
+    return TokenScores(values=values, spans=tuple(spans), nowhere=np.array([nowhere / 2, nowhere / 2], np.float32))
+
+
+TEXT = "The bridge was opened in May 1883 and painted in 1890 by Otto Hall"
+
+
+def signals(said: str, *read: TokenScores, texts: tuple[str, ...] = (TEXT,)) -> dict[str, float]:
+    found = compare_answer(said, ASKED, texts, read)
+    return dict(zip(ANSWER_FEATURES, found.values.tolist(), strict=True))
+
+
+def test_what_was_said_is_what_was_found() -> None:
+    read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
+    assert signals("May 1883.", read) == pytest.approx({"found_said": 7.0, "found_gap": 0.0})
+    assert compare_answer("1890", ASKED, [TEXT], [read]).text == "May 1883"
+    assert compare_answer("1890", ASKED, [TEXT], [read]).log_odds == pytest.approx(7.0)
+
+
+def test_another_place_lies_below_the_best_one() -> None:
+    read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
+    assert signals("It was in 1890", read) == pytest.approx({"found_said": 1.0, "found_gap": -6.0})
+
+
+def test_a_whole_sentence_is_met_by_the_place_that_it_holds() -> None:
+    read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0})
+    assert signals("The bridge was opened in May 1883.", read)["found_gap"] == 0.0
+
+
+def test_the_words_of_the_question_are_no_answer() -> None:
+    read = scored(TEXT, {"The bridge": 8.0, "1890": 2.0})
+    assert signals("The bridge in 1890", read)["found_said"] == pytest.approx(2.0)
+
+
+def test_something_that_stands_nowhere_is_as_unlikely_as_can_be() -> None:
+    assert signals("In 1999", scored(TEXT, {"May 1883": 8.0})) == pytest.approx({"found_said": -20, "found_gap": -28})
+
+
+def test_the_best_stretch_decides_each_against_its_own_nowhere() -> None:
+    other = "Roads were closed in 1883 for long"
+    reads = scored(TEXT, {"May 1883": 6.0}, nowhere=5.0), scored(other, {"1883": 4.0}, nowhere=-4.0)
+    assert signals("1883", *reads, texts=(TEXT, other)) == pytest.approx({"found_said": 8.0, "found_gap": 0.0})
+
+
+def test_an_answer_ends_where_it_begins_or_later() -> None:
+    read = scored(TEXT, {"May 1883": 8.0})
+    assert all(start < end for _, start, end in likely_places(read))
+
+
+def test_nothing_to_read_is_no_answer() -> None:
+    empty = TokenScores(values=np.zeros((0, 2), np.float32), spans=(), nowhere=np.zeros(2, np.float32))
+    found = compare_answer("1883", ASKED, [""], [empty])
+    assert (found.text, found.log_odds) == ("", -20.0)
+    assert np.isfinite(found.values).all()
