@@ -3,29 +3,24 @@
     python benchmarks/verifier.py DATA --base FOLDER [--weights FOLDER] [--only NAME …] [--limit N] [--out REPORT.md]
         [--plot docs/images/verifier_reliability.svg]
 
-DATA holds verify_dev/ (WiCE dev, HaluEval QA, SciFact), verify_train/ and squad_train/; FOLDER is all-MiniLM-L6-v2.
-The verifier's threshold is the shipped one, fixed on held-back pairs of verify_train and SQuAD train; every baseline
-gets the threshold that is best on the very set it is measured on. A text is read as `/v1/verify` reads it: split into
-claims, and as good as its weakest. Claims of WiCE are positive where they are `supported`
-(partially supported ones are not). HaluEval's right answers are short and its hallucinated ones are sentences, so
-length alone tells them apart: it is measured as it comes, cut to the first sentence without its full stop, and with
-both answers of a question cut to as many words as the shorter one has.
+DATA holds the sets of `verifier_sets.py`; FOLDER is all-MiniLM-L6-v2. The verifier's threshold is the shipped one, fixed
+on held-back pairs of verify_train and SQuAD train; every baseline gets the threshold that is best on the very set it is
+measured on. A text is read as `/v1/verify` reads it: split into claims, and as good as its weakest.
 """
 
 import argparse
-import gzip
 import itertools
-import json
 import pathlib
 import platform
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from verifier_sets import ADVERSARIAL, SETS, built_test
 
 from llm.device import probe_device
 from rag.text import content_words, split_sentences
@@ -39,23 +34,10 @@ from rag.verify.calibration import (
     reliability,
 )
 from rag.verify.claims import split_claims
-from rag.verify.fit import Case, as_claim, held_back_cases
+from rag.verify.fit import Case
 from rag.verify.judge import ClaimJudge, load_judge
-from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED, only, read_labelled
+from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED
 from rag.verify.shipped import SHIPPED_FOLDER
-from rag.verify.train import PAIRS_FILE
-from rag.verify.types import StatedClaim
-
-ADVERSARIAL = (
-    "swapped",
-    "other_question",
-    "roles",
-    "sentence_number",
-    "sentence_swapped",
-    "negated",
-    "right",
-    "sentence",
-)
 
 
 @dataclass(frozen=True)
@@ -66,101 +48,6 @@ class Row:
     balanced_accuracy: float
     auc: float
     threshold: str
-
-
-def rows(path: pathlib.Path) -> Iterator[dict]:
-    """The objects of a gzipped JSONL file."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
-def claim(text: str, question: str | None = None) -> StatedClaim:
-    """A claim that is the whole of a text."""
-    return StatedClaim(text=text, start=0, end=len(text), question=question)
-
-
-def wice(path: pathlib.Path, joint: str) -> list[Case]:
-    """WiCE: one claim against one web page, or against the oracle chunk of it."""
-    return [
-        Case(
-            claim=claim(row["claim"]),
-            evidence=(joint.join(row["evidence"]),),
-            label=SUPPORTED if row["label"] == "supported" else NOT_SUPPORTED,
-            source="wice",
-        )
-        for row in rows(path)
-    ]
-
-
-def halueval(folder: pathlib.Path, cut: Callable[[str, str], tuple[str, str]]) -> list[Case]:
-    """Right and hallucinated answers with their questions, after `cut`."""
-    cases = []
-    for name in ("qa_one-turn_data", "qa_multi-turn_data"):
-        for row in rows(folder / f"{name}.jsonl.gz"):
-            answers = cut(row["right_answer"], row["hallucinated_answer"])
-            for text, label in zip(answers, (SUPPORTED, NOT_SUPPORTED), strict=True):
-                cases.append(
-                    Case(claim=claim(text, row["question"]), evidence=(row["knowledge"],), label=label, source=name)
-                )
-    return cases
-
-
-def as_it_comes(right: str, wrong: str) -> tuple[str, str]:
-    """No cut."""
-    return right, wrong
-
-
-def first_sentence(right: str, wrong: str) -> tuple[str, str]:
-    """The first sentence of each, without its full stop."""
-    cut = [split_sentences(text)[0].cut(text) if split_sentences(text) else text for text in (right, wrong)]
-    return cut[0].rstrip(" .!"), cut[1].rstrip(" .!")
-
-
-def same_words(right: str, wrong: str) -> tuple[str, str]:
-    """As many words of each as the shorter one has."""
-    one, other = right.split(), wrong.split()
-    n_words = min(len(one), len(other))
-    return " ".join(one[:n_words]).rstrip(" .,;!"), " ".join(other[:n_words]).rstrip(" .,;!")
-
-
-def scifact(folder: pathlib.Path) -> list[Case]:
-    """SciFact claims with their evidence sentences."""
-    return [
-        Case(
-            claim=claim(row["claim"]),
-            evidence=(row["evidence"],),
-            label=SUPPORTED if row["label"] == "entailment" else NOT_SUPPORTED,
-            source="scifact",
-        )
-        for part in ("train", "dev")
-        for row in rows(folder / f"{part}.jsonl.gz")
-    ]
-
-
-def labelled_test(data: pathlib.Path) -> list[Case]:
-    """The test part of verify_train, split off by evidence text."""
-    return [
-        Case(claim=as_claim(pair.claim), evidence=(pair.evidence,), label=pair.label, source=pair.source)
-        for pair in only(read_labelled(data / PAIRS_FILE), "test")
-    ]
-
-
-def built_test(data: pathlib.Path) -> list[Case]:
-    """Claims built from articles of SQuAD train that nothing was trained on or fitted to."""
-    return held_back_cases(data, "test", n_labelled=0, n_built=1_500, seed=11)
-
-
-SETS: dict[str, Callable[[pathlib.Path], list[Case]]] = {
-    "WiCE dev, oracle chunks": lambda data: wice(data / "verify_dev/wice/claim_oracle_chunks_dev.jsonl.gz", " "),
-    "WiCE dev, full pages": lambda data: wice(data / "verify_dev/wice/claim_dev.jsonl.gz", "\n"),
-    "HaluEval QA, as it comes": lambda data: halueval(data / "verify_dev/halueval", as_it_comes),
-    "HaluEval QA, first sentence": lambda data: halueval(data / "verify_dev/halueval", first_sentence),
-    "HaluEval QA, same number of words": lambda data: halueval(data / "verify_dev/halueval", same_words),
-    "SciFact": lambda data: scifact(data / "verify_dev/scifact_nli"),
-    "verify_train, test part": labelled_test,
-    "built from SQuAD train, test part": built_test,
-}
 
 
 def shared(case: Case, units: Callable[[str], Sequence[object]]) -> float:
