@@ -3,7 +3,7 @@
     python benchmarks/verifier.py DATA --base FOLDER [--weights FOLDER] [--only NAME …] [--limit N] [--out REPORT.md]
         [--plot docs/images/verifier_reliability.svg]
 
-DATA holds the sets of `verifier_sets.py`; FOLDER is all-MiniLM-L6-v2. The verifier's threshold is the shipped one, fixed
+DATA holds the sets of `verifier_sets.py`; FOLDER is all-MiniLM-L6-v2. The threshold is the shipped one, fixed
 on held-back pairs of verify_train and SQuAD train; every baseline gets the threshold that is best on the very set it is
 measured on. A text is read as `/v1/verify` reads it: split into claims, and as good as its weakest.
 """
