@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from api.admission import Admission
 from api.bounded_route import BoundedRoute
@@ -27,6 +29,8 @@ _CODES: Mapping[str, str] = {
     "unauthorized": "invalid_api_key",
     "overloaded": "rate_limit_exceeded",
 }
+
+_KEPT = ("allow", "retry-after", "www-authenticate")  # headers
 
 
 class OpenAiError(Exception):
@@ -55,7 +59,7 @@ def in_dialect(request: Request, error: Exception) -> OpenAiError:
             "code": _CODES.get(problem["code"], problem["code"]),
         }
     }
-    kept = {name: value for name, value in answer.headers.items() if name in ("retry-after", "www-authenticate")}
+    kept = {name: value for name, value in answer.headers.items() if name in _KEPT}
     return OpenAiError(status, body, kept)
 
 
@@ -65,7 +69,16 @@ def respond(error: OpenAiError) -> JSONResponse:
 
 
 class OpenAiRoute(BoundedRoute):
-    """A route whose every error has OpenAI's shape, that of the gate included."""
+    """A route whose every error has OpenAI's shape, that of the gate and of another method included."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Called where the path fits."""
+        known = self.methods or {scope["method"]}
+        if scope["method"] in known:
+            await super().handle(scope, receive, send)
+            return
+        refused = HTTPException(405, headers={"Allow": ", ".join(sorted(known))})
+        await respond(in_dialect(Request(scope, receive), refused))(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the translation."""

@@ -19,7 +19,7 @@ ANSWER_FEATURES = (
     "found_gap",  # that less the log-odds of the likeliest place of all; 0 where what was said is what was found
 )
 _MAX_TOKENS = 30  # of an answer
-_BEGINNINGS = 24  # the likeliest, of which ends are looked for
+_LIKELY = 200  # places of a stretch that are compared with what was said
 _MOST = 20.0
 
 
@@ -49,26 +49,40 @@ def compare_answer(said: str, asked: str, texts: Sequence[str], scores: Sequence
     own = told - given or told
     best, text, best_said = -_MOST, "", -_MOST
     for stretch, read in zip(texts, scores, strict=True):
-        nowhere = float(read.nowhere.sum())
-        for score, start, end in likely_places(read):
-            log_odds = float(np.clip(score - nowhere, -_MOST, _MOST))
-            place = stretch[start:end]
-            if log_odds > best:
-                best, text = log_odds, place
-            if log_odds > best_said and _is_said(place, told, own):
+        for number, (log_odds, start, end) in enumerate(likely_places(read)):
+            if number == 0 and log_odds > best:
+                best, text = log_odds, stretch[start:end]
+            if log_odds <= best_said:
+                break
+            if _is_said(stretch[start:end], told, own):
                 best_said = log_odds
-        # A place that is none of the likeliest is still less likely than each of them.
     values = np.array((best_said, best_said - best), dtype=np.float32)
     return FoundAnswer(values=values, text=text, log_odds=best)
 
 
 def likely_places(read: TokenScores) -> Iterator[tuple[float, int, int]]:
-    """(score, first character, the character after the last) of the likeliest answers of one stretch."""
+    """(log-odds against no answer, first character, the character after the last), the likeliest first."""
+    scores = _scores(read)
+    for place in np.argsort(-scores, axis=None, kind="stable")[:_LIKELY]:
+        first, more = divmod(int(place), scores.shape[1])
+        if np.isfinite(scores[first, more]):
+            yield _log_odds(scores[first, more], read), read.spans[first][0], read.spans[first + more][1]
+
+
+def best_log_odds(read: TokenScores) -> float:
+    """Those of the likeliest place."""
+    return _log_odds(_scores(read).max(initial=-np.inf), read)
+
+
+def _scores(read: TokenScores) -> FloatArray:
+    """(n_tokens, up to _MAX_TOKENS): of an answer that begins at a token and ends so many tokens later."""
     begins, ends = read.values[:, 0], read.values[:, 1]
-    for first in np.argsort(-begins, kind="stable")[:_BEGINNINGS]:
-        stop = min(len(ends), int(first) + _MAX_TOKENS)
-        for last in range(int(first), stop):
-            yield float(begins[first] + ends[last]), read.spans[first][0], read.spans[last][1]
+    padded = np.concatenate((ends, np.full(_MAX_TOKENS, -np.inf, dtype=np.float32)))
+    return begins[:, None] + np.lib.stride_tricks.sliding_window_view(padded, _MAX_TOKENS)[: len(ends)]
+
+
+def _log_odds(score: float, read: TokenScores) -> float:
+    return float(np.clip(score - read.nowhere.sum(), -_MOST, _MOST))
 
 
 def _is_said(place: str, told: frozenset[str], own: frozenset[str]) -> bool:

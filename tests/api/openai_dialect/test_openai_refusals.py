@@ -44,6 +44,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "embeddings"])
+def test_another_method_is_refused_in_their_shape(client: httpx.Client, path: str) -> None:
+    answer = client.get(f"/v1/{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
 @pytest.mark.parametrize(("change", "says"), REFUSED, ids=str)
 def test_what_cannot_be_done_is_refused_in_their_shape(
     ai: OpenAI, client: httpx.Client, change: dict[str, Any], says: str

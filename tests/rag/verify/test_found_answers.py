@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rag.cross_encoder import TokenScores
-from rag.verify.found_answers import ANSWER_FEATURES, compare_answer, likely_places
+from rag.verify.found_answers import ANSWER_FEATURES, best_log_odds, compare_answer, likely_places
 
 ASKED = "When was the bridge opened?"
 
@@ -67,11 +67,14 @@ def test_the_best_stretch_decides_each_against_its_own_nowhere() -> None:
 
 def test_an_answer_ends_where_it_begins_or_later() -> None:
     read = scored(TEXT, {"May 1883": 8.0})
-    assert all(start < end for _, start, end in likely_places(read))
+    places = list(likely_places(read))
+    assert all(start < end for _, start, end in places)
+    assert places[0][0] == best_log_odds(read) == pytest.approx(8.0)
+    assert [log_odds for log_odds, *_ in places] == sorted((log_odds for log_odds, *_ in places), reverse=True)
 
 
 def test_nothing_to_read_is_no_answer() -> None:
     empty = TokenScores(values=np.zeros((0, 2), np.float32), spans=(), nowhere=np.zeros(2, np.float32))
     found = compare_answer("1883", ASKED, [""], [empty])
-    assert (found.text, found.log_odds) == ("", -20.0)
+    assert (found.text, found.log_odds, best_log_odds(empty)) == ("", -20.0, -20.0)
     assert np.isfinite(found.values).all()
