@@ -131,6 +131,7 @@ class Question:
                 retriever=self._retriever,
                 decoder=self._decoder,
                 judge=self._judge,
+                second_look=parts.second_look(self._judge),
                 reranker=parts.reranking.usual(),
                 settings=parts.answer_settings,
                 neighbour=parts.catalog.passages.neighbour,

@@ -277,6 +277,7 @@ def _bench(parts: "Parts", search: Retriever, judge: Judge | None, decoders: _De
         retriever=retriever,
         decoder=decoders,
         judge=judge,
+        second_look=parts.second_look(judge),
         reranker=parts.reranking.named,
         now=parts.now,
         settings=parts.answer_settings,

@@ -37,7 +37,9 @@ from rag.embed import Embedder, TokenCounter
 from rag.index.sync import Indexes
 from rag.rerank.reorder import RerankedSearch
 from rag.retrieve import Retriever
+from rag.second_look import SecondLook, load_choice
 from rag.verify.cached_judge import CachedJudge
+from rag.verify.types import Judge
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +113,13 @@ class Parts:
         """
         self.begin()
         return self.search.get().retriever
+
+    def second_look(self, judge: Judge | None) -> SecondLook | None:
+        """What looks twice at short answers; None where the settings or the judge do without."""
+        reader = judge.reader if isinstance(judge, CachedJudge) else None
+        if reader is None or self.settings.second_look == "none":
+            return None
+        return SecondLook(reader=reader, choice=load_choice())
 
     def question_search(self) -> AnySearch:
         """The search for what a person asks: the retriever, its first hits reordered where there is a reranker.

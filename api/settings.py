@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     engine: Literal["auto", "openvino", "torch"] = "auto"  # of the decoder; "auto" is OpenVINO on a CPU, else torch
     verifier: Literal["shipped", "overlap", "none"] = "shipped"  # "overlap" counts words and needs no weights
     reranker: Literal["auto", "none"] = "auto"  # "auto" is the shipped one, unless the embedder has no weights either
+    second_look: Literal["auto", "none"] = "auto"  # the decoder is asked again where the verifier finds another answer
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"

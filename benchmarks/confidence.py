@@ -181,10 +181,13 @@ def ask(parts: Parts, drawn: Drawn) -> dict[str, Any]:
     recording = Recording()
     retriever: Any = parts.retriever()
     hidden = drawn.kind == "left_out"
+    judge = parts.judge.get()
     pipeline = Pipeline(
         retriever=Without(retriever, drawn.references[0]) if hidden else retriever,
         decoder=parts.decoder.get(),
-        judge=parts.judge.get(),
+        judge=judge,
+        second_look=parts.second_look(judge),
+        reranker=parts.reranking.usual(),
         settings=dataclasses.replace(parts.answer_settings, abstain_below=None),
         neighbour=None if hidden else parts.catalog.passages.neighbour,
         confidence=recording,  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ Nothing retrieved supports an answer: then the answer is the abstention sentence
 import dataclasses
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import structlog
 
@@ -22,8 +22,9 @@ from rag.draft import is_abstention
 from rag.draft_check import DraftCheck, timed
 from rag.generate import Written, carried_by, prompt_for, shown_by, write_draft
 from rag.pipeline import Pipeline
-from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN
+from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.rerank.reorder import RerankedSearch
+from rag.second_look import Again, may_look_again
 from rag.types import Answer, Timings, Trace, Usage
 
 _log = structlog.get_logger(__name__)
@@ -78,18 +79,8 @@ def stream_answer(
         prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour, pipeline.settings.demonstrations)
         answer = dataclasses.replace(answer, dropped=prompt.dropped, carried=carried_by(prompt))
         if request.mode == "closed_book" or prompt.passages:
-            written = yield from write_draft(
-                prompt,
-                request.sampling,
-                decoder,
-                max_sentences=pipeline.settings.max_sentences,
-                reluctance=None
-                if request.mode == "closed_book"  # nothing holds what it says there against evidence afterwards
-                else Reluctance(text=NOT_IN_DOCUMENTS, least_probability=pipeline.settings.sure_abstention),
-                show=request.policy == "flag",
-                cancel=cancel,
-            )
-            trace = Trace(model=decoder.info.full_name, messages=prompt.messages, token_ids=written.token_ids)
+            written = yield from _write(request, pipeline, prompt, cancel)
+            trace = Trace(model=decoder.info.full_name, messages=written.messages, token_ids=written.token_ids)
             shown = shown_by(prompt, found.hits)
             answer = _with_costs(answer, written, decoder)
             if not is_abstention(written.text):
@@ -105,6 +96,37 @@ def stream_answer(
         seconds=round(answer.timings.total_seconds, 3),
     )
     yield Answered(answer=answer, trace=trace, shown=shown)
+
+
+def _write(
+    request: AskRequest, pipeline: Pipeline, prompt: Prompt, cancel: Cancel
+) -> Generator[AnswerEvent, None, Written]:
+    """The draft, or the second one where the first is looked at twice."""
+    settings, show = pipeline.settings, request.policy == "flag"
+    reluctance = None  # closed book nothing holds what it says against evidence afterwards
+    if request.mode != "closed_book":
+        reluctance = Reluctance(text=NOT_IN_DOCUMENTS, least_probability=settings.sure_abstention)
+    drafting = write_draft(
+        prompt,
+        request.sampling,
+        pipeline.decoder,
+        max_sentences=settings.max_sentences,
+        reluctance=reluctance,
+        show=show,
+        cancel=cancel,
+    )
+    if pipeline.second_look is not None and may_look_again(request, prompt):
+        drafting = Again(
+            request=request,
+            prompt=prompt,
+            decoder=pipeline.decoder,
+            look=pipeline.second_look,
+            max_sentences=settings.max_sentences,
+            reluctance=reluctance,
+            show=show,
+            cancel=cancel,
+        ).write(drafting)
+    return (yield from drafting)
 
 
 def _abstaining(request: AskRequest, answer_id: str, now: datetime.datetime) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from llm.errors import CancelledError
-from llm.types import Cancel, Decoder, Generation, Reluctance, Request, SamplingParams, Token
+from llm.types import Cancel, Decoder, Generation, Message, Reluctance, Request, SamplingParams, Token
 from rag.answer_types import AskRequest, Drafted
 from rag.demonstrations import Demonstrations
 from rag.draft import is_complete, tidy
@@ -23,6 +23,7 @@ _LEAST = 1e-12  # of a probability whose logarithm is taken
 class Written:
     """What the decoder made of the prompt."""
 
+    messages: tuple[Message, ...]  # the prompt
     text: str  # tidied
     token_ids: tuple[int, ...]  # as generated
     token_probability: float | None  # geometric mean over the tokens; None where the engine does not tell
@@ -168,6 +169,7 @@ def write_draft(
         if close is not None:
             close()
     return Written(
+        messages=prompt.messages,
         text=tidy(text, cut_short=cut_short, max_sentences=max_sentences),
         token_ids=tuple(token.token_id for token in tokens),
         token_probability=_mean_probability(tokens),

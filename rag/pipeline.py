@@ -8,6 +8,7 @@ from rag.citations import Locate
 from rag.confidence import ConfidenceModel, load_confidence
 from rag.prompt_passage import Neighbour
 from rag.rerank.reorder import Reranker
+from rag.second_look import SecondLook
 from rag.verify.types import Judge
 
 
@@ -18,6 +19,7 @@ class Pipeline:
     retriever: Search
     decoder: Decoder
     judge: Judge | None = None  # None: nothing is verified
+    second_look: SecondLook | None = None  # None: the first draft stands
     reranker: Reranker | None = None  # of the hits for the question; None: they stay as the retriever has them
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     neighbour: Neighbour | None = None  # gives cut-off passages their context (see `build_prompt`)

@@ -22,6 +22,7 @@ from rag.evaluation.types import Case, RetrieverName, System, SystemMode
 from rag.pipeline import Pipeline
 from rag.prompt_passage import Evidence, Neighbour
 from rag.rerank.reorder import Reranker
+from rag.second_look import SecondLook
 from rag.types import Answer
 from rag.verify.types import Judge
 
@@ -94,6 +95,7 @@ class Bench:
     decoder: Callable[[str | None], Decoder]  # by model name; None is the service's own
     now: Callable[[], datetime.datetime]
     judge: Judge | None = None
+    second_look: SecondLook | None = None
     reranker: Callable[[str | None], Reranker | None] = lambda name: None  # by name; None is the service's own
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     neighbour: Neighbour | None = None
@@ -107,6 +109,7 @@ class Bench:
             retriever=self.retriever(system.retriever),
             decoder=self.decoder(system.model),
             judge=self.judge,
+            second_look=self.second_look,
             reranker=self._reranker(system),
             settings=self.settings,
             neighbour=self.neighbour,

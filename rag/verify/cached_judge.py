@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from llm.types import Cancel
+from rag.verify.found_answers import QuestionReader
 from rag.verify.types import Judge, Judgement, StatedClaim, VerifierInfo
 
 MAX_JUDGEMENTS = 4096
@@ -29,6 +30,11 @@ class CachedJudge:
     def info(self) -> VerifierInfo:
         """That of the judge inside."""
         return self._judge.info
+
+    @property
+    def reader(self) -> QuestionReader | None:
+        """The judge inside, where it looks questions up."""
+        return self._judge if isinstance(self._judge, QuestionReader) else None
 
     def judge(
         self, claims: Sequence[StatedClaim], evidence: Sequence[str], *, cancel: Cancel | None = None

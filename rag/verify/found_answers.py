@@ -7,12 +7,15 @@ places that it may have been taken from come to the best one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from llm.types import Cancel
 from rag.cross_encoder import TokenScores
 from rag.text import content_words
 from rag.types import FloatArray
+from rag.verify.windows import Stretch
 
 ANSWER_FEATURES = (
     "found_said",  # log-odds of the likeliest place of what was said against no answer, the highest of all stretches
@@ -25,39 +28,62 @@ _MOST = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundAnswer:
-    """What the evidence seems to answer."""
+    """What the evidence seems to answer, beside what was said."""
 
-    values: FloatArray  # (len(ANSWER_FEATURES),)
-    text: str  # the likeliest answer
-    log_odds: float  # of it against there being none
+    said: float  # log-odds of the likeliest place of what was said
+    best: float  # of the likeliest place of all
+    text: str  # what stands there
+    stretch: Stretch | None  # that holds it
+
+    @property
+    def gap(self) -> float:
+        """By how much what was said is less likely than what was found, at most 0."""
+        return self.said - self.best
+
+    @property
+    def values(self) -> FloatArray:
+        """The ANSWER_FEATURES."""
+        return np.array((self.said, self.gap), dtype=np.float32)
 
 
-NOT_ASKED = FoundAnswer(values=np.zeros(len(ANSWER_FEATURES), dtype=np.float32), text="", log_odds=0.0)
+NOT_ASKED = FoundAnswer(said=0.0, best=0.0, text="", stretch=None)
 
 
-def compare_answer(said: str, asked: str, texts: Sequence[str], scores: Sequence[TokenScores]) -> FoundAnswer:
-    """What was found in each stretch of evidence, beside what was said.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedUp:
+    """A question with what was read of evidence for it."""
 
-    Args:
-        said: The answer that was given.
-        asked: Its question.
-        texts: The stretches that were read.
-        scores: What was read of each.
-    """
-    given = frozenset(content_words(asked))
-    told = frozenset(content_words(said))
-    own = told - given or told
-    best, text, best_said = -_MOST, "", -_MOST
-    for stretch, read in zip(texts, scores, strict=True):
-        for number, (log_odds, start, end) in enumerate(likely_places(read)):
-            if number == 0 and log_odds > best:
-                best, text = log_odds, stretch[start:end]
-            if log_odds <= best_said:
-                break
-            if _is_said(stretch[start:end], told, own):
-                best_said = log_odds
-    values = np.array((best_said, best_said - best), dtype=np.float32)
-    return FoundAnswer(values=values, text=text, log_odds=best)
+    question: str
+    stretches: tuple[Stretch, ...]
+    scores: tuple[TokenScores, ...]  # of each stretch
+
+    def compare(self, said: str) -> FoundAnswer:
+        """What was found, beside the answer that was given."""
+        given, told = frozenset(content_words(self.question)), frozenset(content_words(said))
+        own = told - given or told
+        best, best_said, text, holder = -_MOST, -_MOST, "", None
+        for stretch, read in zip(self.stretches, self.scores, strict=True):
+            for number, (log_odds, start, end) in enumerate(likely_places(read)):
+                if number == 0 and log_odds > best:
+                    best, text, holder = log_odds, stretch.text[start:end], stretch
+                if log_odds <= best_said:
+                    break
+                if _is_said(stretch.text[start:end], told, own):
+                    best_said = log_odds
+        return FoundAnswer(said=best_said, best=best, text=text, stretch=holder)
+
+
+@runtime_checkable
+class QuestionReader(Protocol):
+    """Looks questions up in evidence."""
+
+    def look_up(self, question: str, evidence: Sequence[str], *, cancel: Cancel | None = None) -> LookedUp:
+        """What was read of the likeliest stretches of `evidence`.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        ...
 
 
 def likely_places(read: TokenScores) -> Iterator[tuple[float, int, int]]:

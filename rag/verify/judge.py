@@ -18,13 +18,14 @@ from rag.text import content_words
 from rag.types import VerdictLabel
 from rag.verify.checks import reasons
 from rag.verify.claims import question_of, statement
-from rag.verify.found_answers import ANSWER_FEATURES, NOT_ASKED, FoundAnswer, compare_answer
+from rag.verify.found_answers import NOT_ASKED, FoundAnswer, LookedUp
 from rag.verify.parts import split_parts
+from rag.verify.remembered_places import RememberedPlaces
 from rag.verify.shipped import N_OUTCOMES, N_TOKEN_SCORES, SHIPPED_FOLDER, read_parameters, read_weights, read_words
 from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
 from rag.verify.weighing import SHORT_WORDS, Parameters, support_scores
-from rag.verify.windows import N_WINDOWS, EvidenceSentences, Window, WordCounts
+from rag.verify.windows import N_WINDOWS, EvidenceSentences, Stretch, Window, WordCounts
 from rag.weight_changes import sha256_of_base
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
@@ -42,12 +43,12 @@ class Reading:
     windows: tuple[Window, ...]  # best first, never empty
     parts: tuple[tuple[str, tuple[Window, ...]], ...]  # of a long claim, each with the windows read for it
     lexical: Lexical
-    stretches: tuple[str, ...]  # of evidence, in which the claim's question is looked up; none without one
+    stretches: tuple[Stretch, ...]  # of evidence, in which the claim's question is looked up; none without one
 
     @property
     def questions(self) -> list[tuple[str, str]]:
         """Evidence and question, to be looked up."""
-        return [(text, self.wording.asked) for text in self.stretches]
+        return [(stretch.text, self.wording.asked) for stretch in self.stretches]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -62,7 +63,7 @@ class ClaimJudge:
     def __init__(
         self, model: PlaceModel, parameters: Parameters, counts: WordCounts, n_windows: int = N_WINDOWS
     ) -> None:
-        self._model = model
+        self._model = RememberedPlaces(model)
         self._parameters = parameters
         self._counts = counts
         self._n_windows = n_windows
@@ -70,11 +71,11 @@ class ClaimJudge:
     @property
     def model(self) -> PlaceModel:
         """What reads pairs."""
-        return self._model
+        return self._model.model
 
     def with_windows(self, n_windows: int) -> "ClaimJudge":
         """The same judge reading at most so many windows a claim."""
-        return ClaimJudge(self._model, self._parameters, self._counts, n_windows)
+        return ClaimJudge(self._model.model, self._parameters, self._counts, n_windows)
 
     @property
     def info(self) -> VerifierInfo:
@@ -101,6 +102,13 @@ class ClaimJudge:
             min(parts[index], key=lambda part: part.score) if index in parts else _nothing_read(len(evidence))
             for index in range(len(claims))
         )
+
+    def look_up(self, question: str, evidence: Sequence[str], *, cancel: Cancel | None = None) -> LookedUp:
+        """See `rag.verify.found_answers.QuestionReader`."""
+        sentences = EvidenceSentences(evidence, self._counts)
+        stretches = sentences.best_stretches(sentences.weights_of(question))
+        scores = self._model.token_scores([(stretch.text, question) for stretch in stretches], cancel=cancel)
+        return LookedUp(question=question, stretches=stretches, scores=tuple(scores))
 
     def _verdict(self, reading: Reading, read: Read) -> Judgement:
         parameters = self._parameters
@@ -156,8 +164,10 @@ def read_signals(found: Sequence[Reading], model: PlaceModel, *, cancel: Cancel 
 
 
 def _found_answer(reading: Reading, places: Sequence[TokenScores]) -> FoundAnswer:
-    wording = reading.wording
-    return compare_answer(wording.own, wording.asked, reading.stretches, places) if reading.stretches else NOT_ASKED
+    if not reading.stretches:
+        return NOT_ASKED
+    looked = LookedUp(question=reading.wording.asked, stretches=reading.stretches, scores=tuple(places))
+    return looked.compare(reading.wording.own)
 
 
 def load_judge(base_folder: Path, device: Device, folder: Path = SHIPPED_FOLDER) -> ClaimJudge:
@@ -221,8 +231,7 @@ def _other_answer(lexical: Lexical) -> Iterator[str]:
 
 def _found_instead(answer: FoundAnswer) -> Iterator[str]:
     """Another answer that the evidence seems to give."""
-    gap = answer.values[ANSWER_FEATURES.index("found_gap")]
-    if answer.log_odds > 0 and gap < _OTHER_FOUND:
+    if answer.best > 0 and answer.gap < _OTHER_FOUND:
         yield f"the evidence seems to answer: {answer.text}"
 
 

@@ -33,7 +33,7 @@ from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "model_card.md"
 NAME = "citebound-verifier"
-VERSION = "1"
+VERSION = "2"
 _MEASURED_ON = "verify_train, held back by evidence text"
 
 
@@ -115,14 +115,15 @@ def _card(parameters: Parameters, command: str) -> str:
     return f"""# {info.name} {info.version}
 
 A cross-encoder over (evidence, claim) with three outcomes, supported, contradicted and unsupported, and the figures
-that make verdicts of its logits. See `docs/verifier.md` for how it is used and what it cannot do.
+that make verdicts of its logits; two more rows of its last layer find where evidence answers a question. See
+`docs/verifier.md` for how it is used and what it cannot do.
 
 - **Base**: all-MiniLM-L6-v2 (Apache-2.0), SHA-256 of `model.safetensors` {parameters.base_sha256}. Its weights are
   not here: `verifier.safetensors` holds the differences that training made, int8 a row; word and position embeddings
   are unchanged.
 - **Data**: FEVER and FoolMeTwice development sets (`verify_train`; Wikipedia text, CC BY-SA 3.0 and CC BY-SA) and
-  claims built from SQuAD 1.1 train (CC BY-SA 4.0). No example is contained in the files here; `words.json` counts the
-  paragraphs of SQuAD 1.1 train that hold each word.
+  claims and questions from SQuAD 1.1 train (CC BY-SA 4.0). No example is contained in the files here; `words.json`
+  counts the paragraphs of SQuAD 1.1 train that hold each word.
 - **Licence**: Apache-2.0, as the base and this project.
 - **Command**: `{command}`
 - **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the

@@ -56,6 +56,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Some sentences in a row, in which an answer is looked for."""
+
+    evidence: int  # index of their text
+    text: str  # on one line, without markers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WordCounts:
     """In how many of some paragraphs each word stands: what makes a word weighty. Empty: every word weighs the same."""
 
@@ -150,7 +158,7 @@ class EvidenceSentences:
                 picked.append(self._window(first, width))
         return (*picked, gathered) if gathered is not None else tuple(picked)
 
-    def best_stretches(self, weights: Mapping[str, float], n_stretches: int = N_STRETCHES) -> tuple[str, ...]:
+    def best_stretches(self, weights: Mapping[str, float], n_stretches: int = N_STRETCHES) -> tuple[Stretch, ...]:
         """The evidence in runs of at most _STRETCH_WORDS words of one text; of many, those that hold most, in order."""
         runs: list[list[Sentence]] = []
         n_words = 0
@@ -164,7 +172,10 @@ class EvidenceSentences:
         held = [weights.keys() & {term for one in run for term in one.terms} for run in runs]
         shares = [sum(weights[term] for term in sorted(terms)) for terms in held]
         order = sorted(range(len(runs)), key=lambda at: (-shares[at], at))
-        return tuple(" ".join(one.text for one in runs[at]) for at in sorted(order[:n_stretches]))
+        return tuple(
+            Stretch(evidence=runs[at][0].evidence, text=" ".join(one.text for one in runs[at]))
+            for at in sorted(order[:n_stretches])
+        )
 
     def _gathered(self, weights: Mapping[str, float]) -> Window | None:
         """The sentences that together hold most of the claim's words, in order; None where one or neighbours do."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rag.cross_encoder import TokenScores
-from rag.verify.found_answers import ANSWER_FEATURES, best_log_odds, compare_answer, likely_places
+from rag.verify.found_answers import ANSWER_FEATURES, FoundAnswer, LookedUp, best_log_odds, likely_places
+from rag.verify.windows import Stretch
 
 ASKED = "When was the bridge opened?"
 
@@ -28,16 +29,22 @@ def scored(text: str, places: dict[str, float], nowhere: float = 0.0) -> TokenSc
 TEXT = "The bridge was opened in May 1883 and painted in 1890 by Otto Hall"
 
 
+def found_in(said: str, *read: TokenScores, texts: tuple[str, ...] = (TEXT,)) -> FoundAnswer:
+    stretches = tuple(Stretch(evidence=number, text=text) for number, text in enumerate(texts))
+    return LookedUp(question=ASKED, stretches=stretches, scores=read).compare(said)
+
+
 def signals(said: str, *read: TokenScores, texts: tuple[str, ...] = (TEXT,)) -> dict[str, float]:
-    found = compare_answer(said, ASKED, texts, read)
+    found = found_in(said, *read, texts=texts)
     return dict(zip(ANSWER_FEATURES, found.values.tolist(), strict=True))
 
 
 def test_what_was_said_is_what_was_found() -> None:
     read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
     assert signals("May 1883.", read) == pytest.approx({"found_said": 7.0, "found_gap": 0.0})
-    assert compare_answer("1890", ASKED, [TEXT], [read]).text == "May 1883"
-    assert compare_answer("1890", ASKED, [TEXT], [read]).log_odds == pytest.approx(7.0)
+    other = found_in("1890", read)
+    assert (other.text, other.best) == ("May 1883", pytest.approx(7.0))
+    assert other.stretch == Stretch(evidence=0, text=TEXT)
 
 
 def test_another_place_lies_below_the_best_one() -> None:
@@ -75,6 +82,6 @@ def test_an_answer_ends_where_it_begins_or_later() -> None:
 
 def test_nothing_to_read_is_no_answer() -> None:
     empty = TokenScores(values=np.zeros((0, 2), np.float32), spans=(), nowhere=np.zeros(2, np.float32))
-    found = compare_answer("1883", ASKED, [""], [empty])
-    assert (found.text, found.log_odds, best_log_odds(empty)) == ("", -20.0, -20.0)
+    found = found_in("1883", empty, texts=("",))
+    assert (found.text, found.best, found.stretch, best_log_odds(empty)) == ("", -20.0, None, -20.0)
     assert np.isfinite(found.values).all()

@@ -1,0 +1,163 @@
+"""The decoder asked twice: when, with what, and which draft stands."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llm.scripted import ScriptedDecoder
+from llm.types import Cancel, Generation, Message, Request, SamplingParams, Token
+from rag.answer import stream_answer
+from rag.answer_types import Answered, AnswerEvent, AskRequest, Drafted
+from rag.cross_encoder import TokenScores
+from rag.pipeline import Pipeline
+from rag.prompt import NOT_IN_DOCUMENTS
+from rag.second_look import PARAMETERS, Choice, SecondLook, load_choice
+from rag.types import Answer
+from rag.verify.found_answers import LookedUp
+from rag.verify.overlap_judge import OverlapJudge
+from rag.verify.windows import EvidenceSentences, WordCounts
+from tests.rag.test_answer_verified import NOW, QUESTION, Shelf
+
+LIKELIEST = {"1883": 9.0, "1889": 2.0}  # of places, by what stands there
+
+
+class Listening(ScriptedDecoder):
+    """Remembers what it was asked."""
+
+    def __init__(self, replies: list[str]) -> None:
+        super().__init__(replies)
+        self.requests: list[Request] = []
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        self.requests.append(request)
+        return super().stream(request)
+
+
+class Reader:
+    """Looks up by what LIKELIEST says, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def look_up(self, question: str, evidence: Sequence[str], *, cancel: Cancel | None = None) -> LookedUp:
+        self.asked.append(question)
+        stretches = EvidenceSentences(evidence, WordCounts()).best_stretches({})
+        return LookedUp(question=question, stretches=stretches, scores=tuple(scored(one.text) for one in stretches))
+
+
+def scored(text: str) -> TokenScores:
+    spans, at = [], 0
+    for word in text.split():
+        start = text.index(word, at)
+        at = start + len(word.rstrip("."))
+        spans.append((start, at))
+    values = np.full((len(spans), 2), -8.0, dtype=np.float32)
+    for place, score in LIKELIEST.items():
+        for index, (start, end) in enumerate(spans):
+            if text[start:end] == place:
+                values[index] = score / 2
+    return TokenScores(values=values, spans=tuple(spans), nowhere=np.zeros(2, np.float32))
+
+
+def choice(bias: float = 0.0, **weights: float) -> Choice:
+    return Choice(fitted_on="a test", least_gap=1.0, bias=bias, weights=weights)
+
+
+def events_of(*replies: str, taken: Choice | None = None, reader: Reader | None = None, **more: Any) -> tuple[
+    list[AnswerEvent], Listening
+]:  # fmt: skip
+    decoder = Listening(list(replies))
+    look = SecondLook(reader=reader or Reader(), choice=taken or choice(said_more=1.0))
+    pipeline = Pipeline(retriever=Shelf(), decoder=decoder, judge=OverlapJudge(), second_look=look)
+    request = AskRequest(**{"question": QUESTION, "k": 2, **more})
+    return list(stream_answer(request, pipeline, answer_id="a1", now=NOW)), decoder
+
+
+def answer_of(events: Sequence[AnswerEvent]) -> Answer:
+    assert isinstance(events[-1], Answered)
+    return events[-1].answer
+
+
+def drafted(events: Sequence[AnswerEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Drafted))
+
+
+def test_another_likelier_place_is_shown_to_the_decoder_and_its_second_draft_stands() -> None:
+    events, decoder = events_of("1889 [1]", "1883 [1]")
+    answer = answer_of(events)
+    assert answer.text == "1883 [2]"  # the marker is that of the passage in the whole prompt
+    assert drafted(events).startswith("1883") and "1889" not in drafted(events)
+    assert len(decoder.requests) == 2
+    shown = decoder.requests[1].messages[-1].content
+    assert "Brooklyn Bridge was opened in 1883" in shown and "Eiffel" not in shown
+    assert answer.citations[0].quote.startswith("The Brooklyn Bridge")
+
+
+def test_the_trace_is_that_of_the_draft_that_stands_and_both_are_paid_for() -> None:
+    (*_, last), decoder = events_of("1889 [1]", "1883 [1]")
+    assert isinstance(last, Answered) and last.trace is not None
+    assert last.trace.messages == decoder.requests[1].messages
+    one, _ = events_of("1883 [2]")
+    assert last.answer.usage.prompt_tokens > answer_of(one).usage.prompt_tokens
+
+
+def test_the_first_draft_stands_where_it_is_the_likelier_one() -> None:
+    events, decoder = events_of("1889 [1]", "1883 [1]", taken=choice(bias=-100.0))
+    assert len(decoder.requests) == 2
+    assert drafted(events).startswith("1889")
+    (*_, last), _ = events_of("1889 [1]", "1883 [1]", taken=choice(bias=-100.0))
+    assert isinstance(last, Answered) and last.trace is not None
+    assert "Eiffel" in last.trace.messages[-1].content
+
+
+@pytest.mark.parametrize(
+    ("replies", "more"),
+    [
+        (["1883 [2]"], {}),  # nothing is likelier
+        (["1889 [1]"], {"verify": False}),
+        (["1889 [1]"], {"sampling": SamplingParams(temperature=0.7)}),
+        ([NOT_IN_DOCUMENTS], {}),
+        (["It was opened in 1889, " + "as everybody in the whole wide world has known for so many years. " * 3], {}),
+        (["1889"], {"mode": "closed_book"}),
+    ],
+    ids=["found", "unverified", "sampled", "abstention", "long", "closed_book"],
+)
+def test_the_decoder_is_asked_once(replies: list[str], more: dict[str, Any]) -> None:
+    _, decoder = events_of(*replies, **more)
+    assert len(decoder.requests) == 1
+
+
+@pytest.mark.parametrize("second", [NOT_IN_DOCUMENTS, "1889 [1]", ""])
+def test_a_second_draft_that_says_nothing_else_changes_nothing(second: str) -> None:
+    events, decoder = events_of("1889 [1]", second, taken=choice(bias=100.0))
+    assert len(decoder.requests) == 2
+    assert drafted(events).startswith("1889")
+
+
+def test_a_long_draft_is_shown_as_it_comes() -> None:
+    long = "It was opened in 1889, " + "and this has been known to all of us for many years. " * 4
+    events, _ = events_of(long)
+    assert sum(isinstance(event, Drafted) for event in events) > 1
+
+
+def test_under_strict_no_draft_is_shown_before_it_is_checked() -> None:
+    events, _ = events_of("1889 [1]", "1883 [1]", policy="strict")
+    assert drafted(events) == answer_of(events).text == "1883 [2]"
+
+
+def test_a_follow_up_is_looked_up_with_the_question_before_it() -> None:
+    reader = Reader()
+    history = (Message(role="user", content="What is the Brooklyn Bridge?"), Message(role="assistant", content="A."))
+    events_of("1889 [1]", "1883 [1]", reader=reader, question="When was it opened?", history=history)
+    assert "Brooklyn" in reader.asked[0] and "When was it opened?" in reader.asked[0]
+
+
+def test_the_shipped_figures_are_read() -> None:
+    found = load_choice(PARAMETERS)
+    assert found.least_gap > 0
+    assert set(found.weights) == {
+        "said_more", "gap", "found", "first_probability", "second_probability", "first_abstention",
+        "second_abstention",
+    }  # fmt: skip
