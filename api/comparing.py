@@ -294,6 +294,7 @@ def _index_identity(parts: "Parts") -> dict[str, Any]:
     return {
         "embedder": parts.catalog.passages.embedder(),
         "reranker": parts.reranking.usual_name,
+        "second_look": parts.settings.second_look,
         "last_change": parts.catalog.changes.last_seq(),
         "snapshot_sha256": None if snapshot is None else snapshot.sha256,
         "snapshot_change": None if snapshot is None else snapshot.seq,
