@@ -25,6 +25,7 @@ from rag.generate import Written, write_draft
 from rag.markers import drop_markers
 from rag.prompt import Prompt, build_evidence_prompt
 from rag.prompt_passage import Evidence
+from rag.table_rows import read_tables
 from rag.text import content_words
 from rag.types import Usage
 from rag.verify.found_answers import FoundAnswer, QuestionReader
@@ -132,6 +133,11 @@ class Again:
         found = looked.compare(drop_markers(first.text))
         if found.stretch is None or -found.gap < self.look.choice.least_gap:
             return first
+        source = evidence[found.stretch.evidence]
+        if read_tables(source.text)[
+            0
+        ]:  # what finds answers has read prose alone; cells are checked by `rag.verify.cells`
+            return first
         second = self.ask_again(found.stretch.text)
         if second is None:
             return first
@@ -141,8 +147,7 @@ class Again:
         compared = drafts_compared(first, second, found, looked.compare(drop_markers(second.text)))
         if not self.look.choice.takes_second(compared):
             return both
-        marker = evidence[found.stretch.evidence].marker
-        marked = dataclasses.replace(second, text=second.text.replace("[1]", f"[{marker}]"))
+        marked = dataclasses.replace(second, text=second.text.replace("[1]", f"[{source.marker}]"))
         return _with_both_costs(marked, first, second)
 
     def ask_again(self, text: str) -> Written | None:

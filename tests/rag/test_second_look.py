@@ -13,6 +13,7 @@ from rag.answer_types import Answered, AnswerEvent, AskRequest, Drafted
 from rag.cross_encoder import TokenScores
 from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS
+from rag.prompt_passage import Evidence
 from rag.second_look import PARAMETERS, Choice, SecondLook, load_choice
 from rag.types import Answer
 from rag.verify.found_answers import LookedUp
@@ -127,6 +128,15 @@ def test_the_first_draft_stands_where_it_is_the_likelier_one() -> None:
 def test_the_decoder_is_asked_once(replies: list[str], more: dict[str, Any]) -> None:
     _, decoder = events_of(*replies, **more)
     assert len(decoder.requests) == 1
+
+
+def test_a_table_is_not_looked_at_twice() -> None:
+    """What finds answers has read prose alone, and takes cells of other rows."""
+    table = "Bridge | Opened\nBrooklyn Bridge | 1890\nTower Bridge | 1883"
+    prose = "The Brooklyn Bridge was opened in 1890. The Tower Bridge was opened in 1883."
+    for text, n_asked in ((table, 1), (prose, 2)):
+        _, decoder = events_of("1890 [1]", "1883 [1]", evidence=(Evidence(id="a", text=text),))
+        assert len(decoder.requests) == n_asked
 
 
 @pytest.mark.parametrize("second", [NOT_IN_DOCUMENTS, "1889 [1]", ""])
