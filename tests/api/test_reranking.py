@@ -85,6 +85,7 @@ def test_a_comparison_names_a_reranker_or_none(http: httpx.Client) -> None:
         time.sleep(0.02)
     assert found["status"] == "ready", found
     assert found["manifest"]["index"]["reranker"] == "backwards"
+    assert found["manifest"]["index"]["second_look"] == "auto"
     assert [system["rerank"] for system in found["manifest"]["systems"]] == [None, "backwards", "none", None]
     lines = http.get(f"/v1/comparisons/{comparison_id}/results.jsonl").text.splitlines()
     first = {row["system"]: row["retrieved_passage_ids"] for row in map(json.loads, lines)}
