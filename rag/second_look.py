@@ -134,9 +134,8 @@ class Again:
         if found.stretch is None or -found.gap < self.look.choice.least_gap:
             return first
         source = evidence[found.stretch.evidence]
-        if read_tables(source.text)[
-            0
-        ]:  # what finds answers has read prose alone; cells are checked by `rag.verify.cells`
+        tables, _ = read_tables(source.text)
+        if tables:  # what finds answers has read prose alone, and takes cells of other rows
             return first
         second = self.ask_again(found.stretch.text)
         if second is None:
