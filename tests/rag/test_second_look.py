@@ -1,11 +1,12 @@
 """The decoder asked twice: when, with what, and which draft stands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from llm.errors import CancelledError
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel, Generation, Message, Request, SamplingParams, Token
 from rag.answer import stream_answer
@@ -162,6 +163,44 @@ def test_a_follow_up_is_looked_up_with_the_question_before_it() -> None:
     history = (Message(role="user", content="What is the Brooklyn Bridge?"), Message(role="assistant", content="A."))
     events_of("1889 [1]", "1883 [1]", reader=reader, question="When was it opened?", history=history)
     assert "Brooklyn" in reader.asked[0] and "When was it opened?" in reader.asked[0]
+
+
+def test_a_request_that_is_cancelled_meanwhile_ends() -> None:
+    cancel = Cancel()
+
+    class Cancelling(Reader):
+        def look_up(self, question: str, evidence: Sequence[str], *, cancel: Cancel | None = None) -> LookedUp:
+            found = super().look_up(question, evidence)
+            assert cancel is not None
+            cancel.set()
+            return found
+
+    look = SecondLook(reader=Cancelling(), choice=choice(said_more=1.0))
+    pipeline = Pipeline(retriever=Shelf(), decoder=Listening(["1889 [1]"]), judge=OverlapJudge(), second_look=look)
+    with pytest.raises(CancelledError):
+        list(stream_answer(AskRequest(question=QUESTION, k=2), pipeline, answer_id="a", now=NOW, cancel=cancel))
+
+
+def test_a_reader_that_goes_away_frees_the_decoder() -> None:
+    """Closing the events closes the draft that is being written."""
+    closed: list[bool] = []
+
+    class Watched(Listening):
+        def stream(self, request: Request) -> Iterator[Token | Generation]:
+            try:
+                yield from super().stream(request)
+            finally:
+                closed.append(True)
+
+    long = "It was opened in 1889, " + "and this has been known to all of us for many years " * 40
+    look = SecondLook(reader=Reader(), choice=choice())
+    pipeline = Pipeline(retriever=Shelf(), decoder=Watched([long]), judge=OverlapJudge(), second_look=look)
+    events = stream_answer(AskRequest(question=QUESTION, k=2), pipeline, answer_id="a", now=NOW)
+    assert isinstance(events, Generator)
+    while not isinstance(next(events), Drafted):
+        assert not closed
+    events.close()
+    assert closed == [True]
 
 
 def test_the_shipped_figures_are_read() -> None:
