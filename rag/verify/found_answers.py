@@ -95,11 +95,6 @@ def likely_places(read: TokenScores) -> Iterator[tuple[float, int, int]]:
             yield _log_odds(scores[first, more], read), read.spans[first][0], read.spans[first + more][1]
 
 
-def best_log_odds(read: TokenScores) -> float:
-    """Those of the likeliest place."""
-    return _log_odds(_scores(read).max(initial=-np.inf), read)
-
-
 def _scores(read: TokenScores) -> FloatArray:
     """(n_tokens, up to _MAX_TOKENS): of an answer that begins at a token and ends so many tokens later."""
     begins, ends = read.values[:, 0], read.values[:, 1]
