@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from api.comparison_bench import Decoders, comparison_bench, index_identity
 from api.loading import Pending
 from api.logs import frames
 from llm.errors import CancelledError, LlmError
 from llm.types import Cancel, Decoder
-from rag.answer_types import Search
-from rag.boxes import PageLocator
 from rag.catalog.comparisons import NewResult
 from rag.catalog.jobs import COMPARISON, Job
 from rag.errors import CiteboundError, IndexMismatchError, NotFoundError, StorageError
@@ -24,10 +23,8 @@ from rag.evaluation.records import manifest_json, result_line
 from rag.evaluation.run_folder import probe_line
 from rag.evaluation.runs import Line, execute
 from rag.evaluation.systems import Bench
-from rag.evaluation.types import CaseResult, Manifest, RetrieverName
-from rag.index.sync import SNAPSHOT_KIND
+from rag.evaluation.types import CaseResult, Manifest
 from rag.prompt import PROMPT_VERSION
-from rag.retrieve import Retriever, Weights
 from rag.types import Failure
 from rag.verify.types import Judge
 
@@ -179,14 +176,14 @@ class Comparing:
         bench = None
         if plan.needs_decoder and search is not None:
             own = _loaded(parts, parts.decoder, cancel)
-            bench = _bench(parts, search, judge, _Decoders(own, self._decoder_named))
+            bench = comparison_bench(parts, search, judge, Decoders(own, self._decoder_named))
         manifest = manifest_of(
             plan,
             created_at=parts.now().isoformat(),
             prompt_version=None if bench is None else PROMPT_VERSION,
             verifier=None if judge is None else judge.info,
             models={} if bench is None else self._models(plan, bench),
-            index={} if search is None else _index_identity(parts),
+            index={} if search is None else index_identity(parts),
             version=version("citebound"),
         )
         return bench, None if judge is None else Yardstick(judge, search, plan.collection), manifest
@@ -233,22 +230,6 @@ def _new_result(line: Line) -> NewResult:
     )
 
 
-class _Decoders:
-    """The service's own decoder and, by name, others that a comparison asks for."""
-
-    def __init__(self, own: Decoder, load: Callable[[str], Decoder]) -> None:
-        self._own = own
-        self._load = load
-        self._others: dict[str, Decoder] = {}
-
-    def __call__(self, name: str | None) -> Decoder:
-        if name is None or name == self._own.info.name:
-            return self._own
-        if name not in self._others:
-            self._others[name] = self._load(name)
-        return self._others[name]
-
-
 def _loaded(parts: "Parts", pending: Pending[T], cancel: Cancel) -> T:
     """A part, once it is loaded.
 
@@ -265,37 +246,3 @@ def _loaded(parts: "Parts", pending: Pending[T], cancel: Cancel) -> T:
     if not pending.is_wanted:
         raise LeftOutError("this process was started without a model that the comparison needs")
     return pending.get()
-
-
-def _bench(parts: "Parts", search: Retriever, judge: Judge | None, decoders: _Decoders) -> Bench:
-    def retriever(name: RetrieverName) -> Search:
-        if name == "hybrid":
-            return search
-        return search.weighted(Weights(dense=float(name == "dense"), lexical=float(name == "lexical")))
-
-    return Bench(
-        retriever=retriever,
-        decoder=decoders,
-        judge=judge,
-        second_look=parts.second_look(judge),
-        reranker=parts.reranking.named,
-        now=parts.now,
-        settings=parts.answer_settings,
-        neighbour=parts.catalog.passages.neighbour,
-        locate=PageLocator(parts.catalog.documents),
-        confidence=parts.confidence,
-        document_text=parts.catalog.documents.text,
-    )
-
-
-def _index_identity(parts: "Parts") -> dict[str, Any]:
-    """What was searched: the embedder behind the vectors, the last change of the catalog, the newest index file."""
-    snapshot = parts.catalog.changes.snapshot(SNAPSHOT_KIND)
-    return {
-        "embedder": parts.catalog.passages.embedder(),
-        "reranker": parts.reranking.usual_name,
-        "second_look": parts.settings.second_look,
-        "last_change": parts.catalog.changes.last_seq(),
-        "snapshot_sha256": None if snapshot is None else snapshot.sha256,
-        "snapshot_change": None if snapshot is None else snapshot.seq,
-    }

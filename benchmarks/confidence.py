@@ -27,32 +27,27 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import random
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from attribution_threshold import held_out_articles
+from held_out_cases import COLLECTION, Drawn, Without, as_documents, draw, given_cases, ingest, read_rows
 from ready import ready_service
 
 from api.parts import Parts
 from api.settings import load_settings
 from rag.answer import answer_question
-from rag.answer_types import AskRequest, Found, Retrieved
+from rag.answer_types import AskRequest
 from rag.confidence import Signals, load_confidence
 from rag.evaluation.abstention import Curve, Step
 from rag.evaluation.scoring import contains_reference, score_answer
 from rag.evaluation.types import Case
 from rag.pipeline import Pipeline
-from rag.twins import twin_of
 from rag.verify.calibration import brier, expected_calibration_error, fit_logistic, sigmoid
-from rag.verify.pairs import part_of
 
-COLLECTION = "held out"
 RISKS = (0.05, 0.1, 0.2, 0.3)
 MIN_ANSWERS = 30  # above a threshold, for its risk to be stated
-MORE = 24  # passages searched for in place of those that are taken out
 SIGNS = {  # the side of 0 on which a weight may lie: 0 = either
     "attribution": 1,
     "judge": 1,
@@ -64,21 +59,6 @@ SIGNS = {  # the side of 0 on which a weight may lie: 0 = either
     "n_words": 0,
     "abstention": -1,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawn:
-    """One question. `kind`: answerable; else left_out (its passages are), twin (exchanged), written (by people)."""
-
-    kind: str
-    article: str
-    question: str
-    references: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """What a row is found by again."""
-        return hashlib.sha256(json.dumps([self.article, self.question, self.kind]).encode()).hexdigest()[:24]
 
 
 class Recording:
@@ -93,20 +73,6 @@ class Recording:
         return 1.0
 
 
-class Without:
-    """A retriever that does not find the passages that hold an answer."""
-
-    def __init__(self, retriever: Any, answer: str) -> None:
-        self._retriever, self._answer = retriever, answer
-
-    def search(self, query: str, *, k: int, collection: str, metadata_filter: Mapping[str, Any] | None) -> Found:
-        """The `k` best others."""
-        found = self._retriever.search(query, k=k + MORE, collection=collection, metadata_filter=metadata_filter)
-        hits = [hit for hit in found.hits if not contains_reference(hit.passage.text, (self._answer,))][:k]
-        ranked = tuple(dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1))
-        return Retrieved(hits=ranked, seconds=found.seconds)
-
-
 def collect(args: argparse.Namespace) -> None:
     """Write one row a case."""
     if args.source.is_dir():
@@ -114,13 +80,8 @@ def collect(args: argparse.Namespace) -> None:
         drawn = given_cases(args.source / "cases.jsonl", args.cases, args.seed)
     else:
         articles = held_out_articles(args.source)
-        texts = {
-            f"{title.replace('_', ' ').replace('/', ' ')}.md": "\n\n".join(
-                [f"# {title.replace('_', ' ')}", *(row["context"] for row in paragraphs)]
-            )
-            for title, paragraphs in articles.items()
-        }
-        drawn = draw(articles, args)
+        texts = as_documents(articles)
+        drawn = draw(articles, seed=args.seed, cases=args.cases, unanswerable=args.unanswerable, twins=args.twins)
     done = {row["key"] for row in read_rows(args.out)}
     cases = [case for case in drawn if case.key not in done]
     print(f"{len(done)} rows are there, {len(cases)} cases to ask")
@@ -130,50 +91,6 @@ def collect(args: argparse.Namespace) -> None:
             for case in cases:
                 file.write(json.dumps({"key": case.key, **ask(service.parts, case)}) + "\n")
                 file.flush()
-
-
-def draw(articles: Mapping[str, list[dict]], args: argparse.Namespace) -> list[Drawn]:
-    """Cases of held-out articles; the first of n + 1 are the n cases."""
-    rng = random.Random(args.seed)
-    untouched = sorted(title for title in articles if part_of(title) != "train")
-    questions = [(title, row, asked) for title in untouched for row in articles[title] for asked in row["questions"]]
-    rng.shuffle(questions)
-    cases = []
-    for title, row, asked in questions[: args.cases]:
-        kind, question = "answerable", asked["question"]
-        if rng.random() < args.unanswerable:
-            others = [one["question"] for other in articles[title] if other is not row for one in other["questions"]]
-            twin = twin_of(question, others, row["context"], rng) if rng.random() < args.twins else None
-            kind, question = ("left_out", question) if twin is None else ("twin", twin)
-        cases.append(Drawn(kind=kind, article=title, question=question, references=(asked["answer"],)))
-    return cases
-
-
-def given_cases(path: pathlib.Path, n: int, seed: int) -> list[Drawn]:
-    """The first `n` of the shuffled cases of a file."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    random.Random(seed).shuffle(rows)
-    return [
-        Drawn(
-            kind="answerable" if row["answerable"] else "written",
-            article=row["document"],
-            question=row["question"],
-            references=tuple(row["reference_answers"]),
-        )
-        for row in rows[:n]
-    ]
-
-
-def ingest(http: Any, texts: Mapping[str, str]) -> None:
-    """Every article as one Markdown document; articles that are there are skipped by the service."""
-    for name, text in texts.items():
-        file = {"file": (name, text.encode())}
-        http.post("/v1/documents", files=file, data={"collection": COLLECTION}).raise_for_status()
-    while True:
-        rows = http.get("/v1/documents", params={"collection": COLLECTION, "limit": 500}).json()["data"]
-        if all(row["status"] in ("ready", "failed", "cancelled") for row in rows):
-            return
-        time.sleep(0.5)
 
 
 def ask(parts: Parts, drawn: Drawn) -> dict[str, Any]:
@@ -343,11 +260,6 @@ def ranking(scores: np.ndarray, right: np.ndarray, n_cases: int) -> dict[str, fl
 def share(values: Sequence[bool]) -> float | None:
     """The share that is true; None of nothing."""
     return round(sum(values) / len(values), 4) if values else None
-
-
-def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows collected so far."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
 def main() -> None:

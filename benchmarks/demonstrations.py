@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from attribution_threshold import held_out_articles
-from confidence import COLLECTION, given_cases, ingest
+from held_out_cases import COLLECTION, given_cases, ingest
 from ready import ready_service
 
 from api.parts import Parts

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from attribution_threshold import held_out_articles
-from confidence import COLLECTION, Drawn, draw, ingest, read_rows
+from held_out_cases import COLLECTION, Drawn, as_documents, draw, ingest, read_rows
 from ready import ready_service
 
 from api.parts import Parts
@@ -48,11 +48,12 @@ GAPS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 N_FOLDS = 10
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Fixed(Choice):
-    """Always takes one of the drafts, and keeps what it was asked by."""
+    """Always takes one of the drafts, wherever another place is likelier at all, and keeps what it was asked by."""
 
     takes: bool
-    asked: dict[str, float]
+    asked: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def takes_second(self, values: Mapping[str, float]) -> bool:
         """The same answer whatever the values are."""
@@ -61,28 +62,19 @@ class Fixed(Choice):
 
 
 def fixed(takes: bool) -> Fixed:
-    """One that is asked wherever another place is likelier at all."""
-    choice = Fixed(fitted_on="nothing", least_gap=GAPS[0], bias=0.0, weights={})
-    object.__setattr__(choice, "takes", takes)
-    object.__setattr__(choice, "asked", {})
-    return choice
+    """One that has not been asked."""
+    return Fixed(fitted_on="nothing", least_gap=GAPS[0], bias=0.0, weights={}, takes=takes)
 
 
 def collect(args: argparse.Namespace) -> None:
     """Write one row a case."""
     articles = held_out_articles(args.source)
-    texts = {
-        f"{title.replace('_', ' ').replace('/', ' ')}.md": "\n\n".join(
-            [f"# {title.replace('_', ' ')}", *(row["context"] for row in paragraphs)]
-        )
-        for title, paragraphs in articles.items()
-    }
-    drawn = draw(articles, argparse.Namespace(seed=args.seed, cases=args.cases, unanswerable=0.0, twins=0.0))
+    drawn = draw(articles, seed=args.seed, cases=args.cases)
     done = {row["key"] for row in read_rows(args.out)}
     cases = [case for case in drawn if case.key not in done]
     print(f"{len(done)} rows are there, {len(cases)} cases to ask")
     with ready_service(load_settings(data_dir=args.data_dir, port=0)) as (service, http):
-        ingest(http, texts)
+        ingest(http, as_documents(articles))
         with args.out.open("a", encoding="utf-8") as file:
             for case in cases:
                 file.write(json.dumps({"key": case.key, **ask(service.parts, case)}) + "\n")

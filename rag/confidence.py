@@ -132,9 +132,9 @@ def signals_of(
     )
 
 
-def log_odds(probability: float) -> float:
-    """ln(p ÷ (1 − p)), p kept a little away from 0 and 1."""
-    kept = min(max(probability, _EPSILON), 1 - _EPSILON)
+def log_odds(probability: float, epsilon: float = _EPSILON) -> float:
+    """ln(p ÷ (1 − p)), p kept `epsilon` away from 0 and 1."""
+    kept = min(max(probability, epsilon), 1 - epsilon)
     return math.log(kept / (1 - kept))
 
 

@@ -11,13 +11,13 @@ The function's figures stand in `second_look.json`; `benchmarks/second_look.py` 
 import dataclasses
 import functools
 import json
-import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from llm.types import Cancel, Decoder, Reluctance
 from rag.answer_types import AskRequest, Drafted, search_query
+from rag.confidence import log_odds
 from rag.draft import is_abstention
 from rag.errors import InvalidInputError
 from rag.gate import readable
@@ -32,7 +32,7 @@ from rag.verify.found_answers import FoundAnswer, QuestionReader
 
 PARAMETERS = Path(__file__).with_name("second_look.json")
 MOST_CHARS = 100  # of a draft that is looked at twice; a longer one is shown as it comes
-_EPSILON = 1e-3  # probabilities are kept that far from 0 and 1 before their log-odds are taken
+_EPSILON = 1e-3  # drafts of a word or two are surer than they are right
 
 Drafting = Generator[Drafted, None, Written]
 
@@ -205,5 +205,4 @@ def _with_both_costs(written: Written, first: Written, second: Written) -> Writt
 
 
 def _log_odds(probability: float | None) -> float:
-    kept = min(max(0.5 if probability is None else probability, _EPSILON), 1 - _EPSILON)
-    return math.log(kept / (1 - kept))
+    return log_odds(0.5 if probability is None else probability, _EPSILON)

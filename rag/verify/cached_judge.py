@@ -1,11 +1,11 @@
 """Remembers judgements by content, so that the same claims on the same evidence are read once."""
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from llm.types import Cancel
+from rag.verify.digests import digest_of
 from rag.verify.found_answers import QuestionReader
 from rag.verify.types import Judge, Judgement, StatedClaim, VerifierInfo
 
@@ -44,9 +44,9 @@ class CachedJudge:
         Raises:
             CancelledError: `cancel` was set.
         """
-        of_evidence = _digest(*evidence)
+        of_evidence = digest_of(*evidence)
         keys = [
-            _digest(claim.text, claim.question or "", str(claim.question is None)) + of_evidence for claim in claims
+            digest_of(claim.text, claim.question or "", str(claim.question is None)) + of_evidence for claim in claims
         ]
         with self._lock:
             n_forgotten = self._n_forgotten
@@ -73,14 +73,6 @@ class CachedJudge:
     def __len__(self) -> int:
         """How many judgements are remembered."""
         return len(self._known)
-
-
-def _digest(*texts: str) -> bytes:
-    digest = hashlib.sha256()
-    for text in texts:
-        raw = text.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.digest()
 
 
 def _rounded(judgement: Judgement) -> Judgement:

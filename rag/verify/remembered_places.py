@@ -1,6 +1,5 @@
 """Remembers for a moment what was read for a question: it is read before an answer is judged, and then again."""
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from llm.types import Cancel
 from rag.cross_encoder import PlaceModel, TokenScores
 from rag.types import FloatArray
+from rag.verify.digests import digest_of
 
 _MOST = 64  # pairs
 
@@ -26,7 +26,7 @@ class RememberedPlaces:
 
     def token_scores(self, pairs: Sequence[tuple[str, str]], *, cancel: Cancel | None = None) -> list[TokenScores]:
         """See `rag.cross_encoder.PlaceModel`."""
-        keys = [_digest(*pair) for pair in pairs]
+        keys = [digest_of(*pair) for pair in pairs]
         with self._lock:
             found = {key: self._known[key] for key in keys if key in self._known}
         new = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in found}
@@ -39,11 +39,3 @@ class RememberedPlaces:
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
         return [found[key] for key in keys]
-
-
-def _digest(evidence: str, question: str) -> bytes:
-    digest = hashlib.sha256()
-    for text in (evidence, question):
-        raw = text.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.digest()
