@@ -62,7 +62,7 @@ def draw(
 ) -> list[Drawn]:
     """Cases of held-out articles, a share of them unanswerable; the first of n + 1 are the n cases.
 
-    Of the unanswerable ones a share are `twins` where a question can be exchanged; for the others passages are left out.
+    Of these a share are `twins`, where a question can be exchanged; for the others passages are left out.
     """
     rng = random.Random(seed)
     untouched = sorted(title for title in articles if part_of(title) != "train")
