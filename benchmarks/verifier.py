@@ -34,7 +34,7 @@ from rag.verify.calibration import (
     reliability,
 )
 from rag.verify.claims import split_claims
-from rag.verify.fit import Case
+from rag.verify.held_back import Case
 from rag.verify.judge import ClaimJudge, load_judge
 from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED
 from rag.verify.shipped import SHIPPED_FOLDER

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from rag.text import split_sentences
-from rag.verify.fit import Case, as_claim, held_back_cases
+from rag.verify.held_back import Case, as_claim, held_back_cases
 from rag.verify.pairs import NOT_SUPPORTED, SUPPORTED, only, read_labelled
 from rag.verify.train import PAIRS_FILE
 from rag.verify.types import StatedClaim

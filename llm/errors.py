@@ -10,6 +10,7 @@ LlmError
 ├── RemoteError              a remote decoder refused the request, or its answer cannot be used
 │   └── RemoteUnavailableError  it cannot be reached, is overloaded, or broke off
 ├── InvalidTrainingDataError training data or a checkpoint cannot be used
+├── TrainingStoppedError     Ctrl-C; what was learned is kept
 └── CancelledError           the caller cancelled the request
 """
 
@@ -52,6 +53,10 @@ class RemoteUnavailableError(RemoteError):
     def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds  # when it said so itself
+
+
+class TrainingStoppedError(LlmError):
+    """Somebody stopped a training; its last step is kept in a checkpoint."""
 
 
 class CancelledError(LlmError):

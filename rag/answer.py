@@ -103,9 +103,11 @@ def _write(
 ) -> Generator[AnswerEvent, None, Written]:
     """The draft, or the second one where the first is looked at twice."""
     settings, show = pipeline.settings, request.policy == "flag"
+    look = pipeline.second_look if may_look_again(request, prompt) else None
     reluctance = None  # closed book nothing holds what it says against evidence afterwards
     if request.mode != "closed_book":
-        reluctance = Reluctance(text=NOT_IN_DOCUMENTS, least_probability=settings.sure_abstention)
+        least = settings.sure_abstention if look is None else settings.surest_abstention
+        reluctance = Reluctance(text=NOT_IN_DOCUMENTS, least_probability=least)
     drafting = write_draft(
         prompt,
         request.sampling,
@@ -115,14 +117,15 @@ def _write(
         show=show,
         cancel=cancel,
     )
-    if pipeline.second_look is not None and may_look_again(request, prompt):
+    if look is not None:
         drafting = Again(
             request=request,
             prompt=prompt,
             decoder=pipeline.decoder,
-            look=pipeline.second_look,
+            look=look,
             max_sentences=settings.max_sentences,
             reluctance=reluctance,
+            sure_abstention=settings.sure_abstention,
             show=show,
             cancel=cancel,
         ).write(drafting)

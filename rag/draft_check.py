@@ -47,7 +47,7 @@ class DraftCheck:
         answer = dataclasses.replace(
             answer, invalid_markers=draft.invalid_markers, removed=removed, confidence=confidence
         )
-        if not self._may_answer(kept, confidence):
+        if written.abstains or not self._may_answer(kept, confidence):
             return answer
         cited = write_citations(kept, self.prompt.passages, self.pipeline.locate)
         claims, seconds = yield from self._tell(kept, cited, answer.retrieved)

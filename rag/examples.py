@@ -23,8 +23,9 @@ from rag.prompt import NOT_IN_DOCUMENTS, grounded_messages
 from rag.prompt_passage import Evidence, PromptPassage, from_evidence
 from rag.talks import Talk, leaning, talk_before
 from rag.text import content_words
-from rag.twins import twin_of
+from rag.unanswered_questions import UnansweredQuestions
 from rag.verify.declare import declare
+from rag.verify.found_answers import QuestionReader
 
 Kind = Literal["answerable", "sentence", "two", "swapped", "left_out", "twin", "cut", "cell"]
 
@@ -34,7 +35,6 @@ _MAX_QUESTIONS = 4  # of one passage
 _SENTENCE = 0.04  # of the answers are whole sentences, where the question asks for one
 _TWO = 0.04  # of the answerable questions ask two things, mostly of two passages
 _UNANSWERABLE = 0.30  # share of the examples
-_TWIN = 0.5  # of the unanswerable ones
 _SWAPPED = 0.10  # of the groups have one passage in which the answer is another: the passage must win over memory
 _CUT = 0.20  # of the groups have one passage that stops in its middle, as passages of long documents do
 _FOREIGN = 0.15  # of the groups hold one passage of another article
@@ -47,7 +47,6 @@ _TABLE = 0.08  # of the groups are about a table that was made up
 _BESIDE_TABLE = ((0, 0.3), (1, 0.4), (2, 0.3))  # paragraphs that stand beside it
 _ASKED_BESIDE = 1  # question about each of these
 
-_TEMPTING = 4  # questions of other paragraphs of which the one is asked that the shown words account for most
 _IN_A_SENTENCE = "Answer in a full sentence."
 
 
@@ -74,9 +73,20 @@ class TrainingExample:
 
 
 def make_examples(
-    articles: dict[str, tuple[Paragraph, ...]], *, n_groups: int, rng: random.Random
+    articles: dict[str, tuple[Paragraph, ...]],
+    *,
+    n_groups: int,
+    rng: random.Random,
+    reader: QuestionReader | None = None,
 ) -> Iterator[TrainingExample]:
-    """Examples of `n_groups` groups, one group after the other; the same `rng` state, the same examples."""
+    """Examples of `n_groups` groups, one group after the other; the same `rng` state, the same examples.
+
+    Args:
+        articles: Paragraphs by title.
+        n_groups: Of passages that are shown together.
+        rng: Draws.
+        reader: Chooses the unanswerable questions that tempt most, in about a third of a second a group.
+    """
     titles = sorted(title for title, paragraphs in articles.items() if len(paragraphs) >= 2)
     ranks = {title: _Overlap(articles[title]) for title in titles}
     for group in range(n_groups):
@@ -85,7 +95,7 @@ def make_examples(
             yield from _table_group(group, articles[title], rng)
             continue
         foreign = articles[rng.choice(titles)] if rng.random() < _FOREIGN else ()
-        yield from _group(group, articles[title], ranks[title], foreign, rng)
+        yield from _group(group, articles[title], ranks[title], foreign, rng, reader)
 
 
 class _Overlap:
@@ -106,7 +116,12 @@ class _Overlap:
 
 
 def _group(
-    group: int, paragraphs: Sequence[Paragraph], overlap: _Overlap, foreign: Sequence[Paragraph], rng: random.Random
+    group: int,
+    paragraphs: Sequence[Paragraph],
+    overlap: _Overlap,
+    foreign: Sequence[Paragraph],
+    rng: random.Random,
+    reader: QuestionReader | None,
 ) -> Iterator[TrainingExample]:
     """The examples of one group of passages from one article."""
     anchor = rng.choice([place for place, paragraph in enumerate(paragraphs) if paragraph.questions] or [0])
@@ -132,7 +147,11 @@ def _group(
     examples = list(_answerable(shown, swapped, rng))
     examples += [("cut", question, NOT_IN_DOCUMENTS) for question in lost]
     n_more = round(len(examples) * _UNANSWERABLE / (1 - _UNANSWERABLE) + rng.random() - 0.5) - len(lost)
-    examples += _unanswerable(shown, left_out, max(n_more, 1 if not examples else 0), rng)
+    unanswered = UnansweredQuestions(shown, left_out, rng, reader)
+    examples += [
+        ("twin" if is_twin else "left_out", question, NOT_IN_DOCUMENTS)
+        for is_twin, question in unanswered.draw(max(n_more, 1 if not examples else 0))
+    ]
     rng.shuffle(examples)
     talk = _talk(shown, rng) if rng.random() < _TALK else None
     for kind, asked_now, answer in examples:
@@ -229,34 +248,3 @@ def _in_a_sentence(asked: Asked) -> str | None:
     """Question and answer as one statement; None where no rule makes good English of them."""
     helped = {"do", "does", "did"} & set(asked.question.casefold().split())  # their verb would have to be bent
     return None if helped else declare(asked.question, asked.answer.strip())
-
-
-def _unanswerable(
-    shown: Sequence[Paragraph], left_out: Sequence[Paragraph], n: int, rng: random.Random
-) -> Iterator[tuple[Kind, str, str]]:
-    """At most `n` questions that the shown passages do not answer."""
-    text = " ".join(paragraph.text for paragraph in shown)
-    known = text.casefold()
-    held = frozenset(content_words(text))
-    asked_here = [asked.question for paragraph in shown for asked in paragraph.questions]
-    others = [asked.question for paragraph in left_out for asked in paragraph.questions]
-    near = [
-        asked.question
-        for paragraph in left_out[:6]
-        for asked in paragraph.questions
-        if asked.answer.casefold() not in known
-    ]
-    for _ in range(n):
-        if asked_here and rng.random() < _TWIN:
-            twin = twin_of(rng.choice(asked_here), others, text, rng)
-            if twin is not None and twin not in asked_here:
-                yield "twin", twin, NOT_IN_DOCUMENTS
-        elif near:
-            some = rng.sample(near, min(len(near), _TEMPTING))
-            yield "left_out", max(some, key=lambda question: _share_held(question, held)), NOT_IN_DOCUMENTS
-
-
-def _share_held(question: str, held: frozenset[str]) -> float:
-    """Share of the question's words that `held` has."""
-    asked = frozenset(content_words(question))
-    return len(asked & held) / len(asked) if asked else 0.0

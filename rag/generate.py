@@ -31,6 +31,7 @@ class Written:
     usage: Usage
     first_token_seconds: float | None
     generate_seconds: float
+    abstains: bool = False  # though it wrote an answer: a second look says that there is none
 
 
 def prompt_for(

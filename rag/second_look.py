@@ -1,9 +1,13 @@
-"""Asks the decoder again where the evidence seems to answer otherwise than it did, and keeps the likelier draft.
+"""Asks the decoder again about the place that most seems to hold the answer: is it one, and is it another?
 
 A short draft is compared with where the verifier's encoder finds the answer (`rag.verify.found_answers`). If another
 place is much likelier, the decoder is shown that stretch of evidence alone. The second draft stands where a logistic
 function of how likely both are, by the encoder and by the decoder itself, says that it is the right one of the two.
 Either way it is the decoder that writes, and what it read and wrote is what the answer's trace holds.
+
+Then the decoder is shown the sentences around the answer alone, and how it would begin: how probable it holds an
+abstention there and before whole passages tells better together than either whether there is an answer at all. The
+mean of the two log-odds decides.
 
 The function's figures stand in `second_look.json`; `benchmarks/second_look.py` fits them.
 """
@@ -11,6 +15,7 @@ The function's figures stand in `second_look.json`; `benchmarks/second_look.py` 
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +33,11 @@ from rag.prompt_passage import Evidence
 from rag.table_rows import read_tables
 from rag.text import content_words
 from rag.types import Usage
-from rag.verify.found_answers import FoundAnswer, QuestionReader
+from rag.verify.found_answers import AnswerPlace, FoundAnswer, LookedUp, QuestionReader
 
 PARAMETERS = Path(__file__).with_name("second_look.json")
 MOST_CHARS = 100  # of a draft that is looked at twice; a longer one is shown as it comes
+_AROUND = 1  # sentences before that of the answer and after it, where they are read alone
 _EPSILON = 1e-3  # drafts of a word or two are surer than they are right
 
 Drafting = Generator[Drafted, None, Written]
@@ -90,6 +96,7 @@ class Again:
     look: SecondLook
     max_sentences: int
     reluctance: Reluctance | None
+    sure_abstention: float  # see `AnswerSettings`
     show: bool
     cancel: Cancel
 
@@ -117,6 +124,8 @@ class Again:
         finally:
             drafting.close()
         decided = self._decide(first) if held is not None else first
+        if (decided.abstention_probability or 0.0) > self.sure_abstention and not is_abstention(decided.text):
+            return dataclasses.replace(decided, abstains=True)
         if decided.text != first.text and self.show:
             yield Drafted(text=decided.text)
         elif held is not None:
@@ -131,26 +140,52 @@ class Again:
         question = search_query(self.request.question, self.request.history)
         looked = self.look.reader.look_up(question, [row.text for row in evidence], cancel=self.cancel)
         found = looked.compare(drop_markers(first.text))
-        if found.stretch is None or -found.gap < self.look.choice.least_gap:
+        if found.place is None:
             return first
-        source = evidence[found.stretch.evidence]
+        source = evidence[found.place.stretch.evidence]
         tables, _ = read_tables(source.text)
         if tables:  # what finds answers has read prose alone, and takes cells of other rows
             return first
-        second = self.ask_again(found.stretch.text)
-        if second is None:
-            return first
-        both = _with_both_costs(first, first, second)
-        if is_abstention(second.text) or len(second.text) > MOST_CHARS or _same(first, second):
-            return both
-        compared = drafts_compared(first, second, found, looked.compare(drop_markers(second.text)))
-        if not self.look.choice.takes_second(compared):
-            return both
-        marked = dataclasses.replace(second, text=second.text.replace("[1]", f"[{source.marker}]"))
-        return _with_both_costs(marked, first, second)
+        stands, place = self._likelier(first, looked, found, source.marker)
+        return self._read_alone(stands, place)
 
-    def ask_again(self, text: str) -> Written | None:
-        """What the decoder writes from one text; None where the question leaves no room for it."""
+    def _likelier(
+        self, first: Written, looked: LookedUp, found: FoundAnswer, marker: int
+    ) -> tuple[Written, AnswerPlace]:
+        """The likelier draft of two, where another place is much likelier, and where it stands."""
+        assert found.place is not None
+        place = found.said_place or found.place
+        if -found.gap < self.look.choice.least_gap:
+            return first, place
+        second = self.ask_again(found.place.stretch.text)
+        if second is None:
+            return first, place
+        both = _with_costs(first, second)
+        if is_abstention(second.text) or len(second.text) > MOST_CHARS or _same(first, second):
+            return both, place
+        found_second = looked.compare(drop_markers(second.text))
+        if not self.look.choice.takes_second(drafts_compared(first, second, found, found_second)):
+            return both, place
+        text = second.text.replace("[1]", f"[{marker}]")
+        taken = dataclasses.replace(
+            both, messages=second.messages, text=text, token_ids=second.token_ids,
+            token_probability=second.token_probability,
+        )  # fmt: skip
+        return taken, found_second.said_place or found.place
+
+    def _read_alone(self, stands: Written, place: AnswerPlace) -> Written:
+        """With how probable an abstention is where the sentences around the answer are all there is, counted in."""
+        if stands.abstention_probability is None:
+            return stands
+        alone = self.ask_again(place.around(_AROUND), begins_only=True)
+        if alone is None:
+            return stands
+        by_both = _mean(stands.abstention_probability, alone.abstention_probability)
+        return dataclasses.replace(_with_costs(stands, alone), abstention_probability=by_both)
+
+    def ask_again(self, text: str, *, begins_only: bool = False) -> Written | None:
+        """What the decoder writes from one text, or how that begins; None where the question leaves no room for it."""
+        sampling = self.request.sampling
         try:
             prompt = build_evidence_prompt(
                 self.request.question,
@@ -163,7 +198,7 @@ class Again:
             return None
         drafting = write_draft(
             prompt,
-            self.request.sampling,
+            dataclasses.replace(sampling, max_new_tokens=1) if begins_only else sampling,
             self.decoder,
             max_sentences=self.max_sentences,
             reluctance=self.reluctance,
@@ -190,18 +225,21 @@ def _same(first: Written, second: Written) -> bool:
     return one == other
 
 
-def _with_both_costs(written: Written, first: Written, second: Written) -> Written:
-    """What both drafts took; what the first prompt alone tells stays that of the first."""
-    return dataclasses.replace(
-        written,
-        usage=Usage(
-            prompt_tokens=first.usage.prompt_tokens + second.usage.prompt_tokens,
-            completion_tokens=first.usage.completion_tokens + second.usage.completion_tokens,
-        ),
-        first_token_seconds=first.first_token_seconds,
-        generate_seconds=first.generate_seconds + second.generate_seconds,
-        abstention_probability=first.abstention_probability,
+def _with_costs(written: Written, more: Written) -> Written:
+    """With what another reading took."""
+    usage = Usage(
+        prompt_tokens=written.usage.prompt_tokens + more.usage.prompt_tokens,
+        completion_tokens=written.usage.completion_tokens + more.usage.completion_tokens,
     )
+    seconds = written.generate_seconds + more.generate_seconds
+    return dataclasses.replace(written, usage=usage, generate_seconds=seconds)
+
+
+def _mean(one: float, other: float | None) -> float:
+    """The probability whose log-odds are the mean of two; the first where the second is not known."""
+    if other is None:
+        return one
+    return 1 / (1 + math.exp(-(log_odds(one, _EPSILON) + log_odds(other, _EPSILON)) / 2))
 
 
 def _log_odds(probability: float | None) -> float:

@@ -5,26 +5,22 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 
+from rag.opposites import OPPOSITES
 from rag.text import content_words
 
 _NAME_AT_HAND = 0.5  # of the exchanged names are of the shown passages, which words alone do not give away
 
 _NAME = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:of|the|de|and)?\s*[A-Z][\w'’-]*)*")
 _NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
-_TURNED = {  # words whose exchange makes another question
-    "first": "last", "last": "first", "before": "after", "after": "before", "most": "fewest", "least": "most",
-    "largest": "smallest", "smallest": "largest", "highest": "lowest", "lowest": "highest", "north": "south",
-    "south": "north", "east": "west", "west": "east", "northern": "southern", "southern": "northern",
-    "eastern": "western", "western": "eastern", "oldest": "newest", "newest": "oldest", "began": "ended",
-    "begin": "end", "start": "end", "started": "ended", "born": "buried", "died": "was born", "increase": "decrease",
-    "increased": "decreased", "decrease": "increase", "won": "lost", "lost": "won", "win": "lose", "lose": "win",
-    "more": "less", "less": "more", "early": "late", "late": "early", "male": "female", "female": "male",
-    "major": "minor", "minor": "major", "longest": "shortest", "shortest": "longest", "best": "worst",
-    "buy": "sell", "bought": "sold", "sold": "bought", "support": "oppose", "supported": "opposed",
-    "allowed": "forbidden", "founded": "abolished", "built": "demolished", "above": "below", "below": "above",
-}  # fmt: skip
 _WORD = re.compile(r"[A-Za-z]+")
+_YEAR = re.compile(r"\b(?:1[0-9]|20)[0-9]{2}\b")
+_PLACED = re.compile(  # already asks when or where, or would with "in" after its last word
+    r"\d|\b(?:when|where|year|years|date|century|decade|country|city|place)\b|\b(?:in|at|on|of|to|for|by|from)\s*\?$",
+    re.IGNORECASE,
+)
 _NEGATED = 0.08  # of the twins are denied where that can be, about the share among questions that people made for it
+_LEAST_WORDS = 3  # content words of a question that is narrowed
+_NARROWED = 0.1  # ask about a year or a place of which the passages say nothing
 _DENIED = {
     "did": "didn't", "does": "doesn't", "do": "don't", "is": "isn't", "are": "aren't", "was": "wasn't",
     "were": "weren't", "has": "hasn't", "have": "haven't", "had": "hadn't", "can": "can't", "could": "couldn't",
@@ -43,8 +39,11 @@ def twin_of(question: str, others: Sequence[str], text: str, rng: random.Random)
     """
     ways = [_other_name, _other_number, _turned, _other_word]
     rng.shuffle(ways)
-    if rng.random() < _NEGATED:
+    chance = rng.random()
+    if chance < _NEGATED:
         ways.insert(0, _denied)
+    elif chance < _NEGATED + _NARROWED:
+        ways.insert(0, _narrowed)
     for way in ways:
         twin = way(question, others, text, rng)
         if twin is not None and twin != question:
@@ -139,9 +138,27 @@ def _denied(question: str, others: Sequence[str], text: str, rng: random.Random)
     return question[: auxiliary.start()] + _DENIED[auxiliary[0]] + question[auxiliary.end() :]
 
 
+def _narrowed(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
+    """With a year or a place at its end of which `text` says nothing: "Who led the school in 1904?"."""
+    known = text.casefold()
+    years = [int(match) for match in _YEAR.findall(text)]
+    if _PLACED.search(question) or not question.endswith("?") or len(content_words(question)) < _LEAST_WORDS:
+        return None
+    places = [
+        name
+        for other in others
+        for before, name in _placed_names(other)
+        if before == "in" and name.casefold() not in known and name not in question
+    ]
+    told = [name for name in places if rng.random() < 0.5] or [str(year + rng.randint(-40, 40)) for year in years]
+    told = [one for one in told if one not in text]
+    return f"{question.rstrip(' ?')} in {rng.choice(told)}?" if told else None
+
+
 def _turned(question: str, others: Sequence[str], text: str, rng: random.Random) -> str | None:
-    words = [match for match in _WORD.finditer(question) if match[0] in _TURNED]
+    """One word exchanged for its opposite."""
+    words = [match for match in _WORD.finditer(question) if match[0] in OPPOSITES]
     if not words:
         return None
     word = rng.choice(words)
-    return question[: word.start()] + _TURNED[word[0]] + question[word.end() :]
+    return question[: word.start()] + OPPOSITES[word[0]] + question[word.end() :]

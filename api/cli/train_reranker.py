@@ -12,7 +12,7 @@ import click
 
 from api.cli import options, train_options
 from api.cli.models import progress
-from api.cli.train_run import TrainingRun, prepare
+from api.cli.train_run import ENCODER, TrainingRun, prepare
 
 if TYPE_CHECKING:
     from rag.embed import Embedder
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rag.rerank_training.lists import RankedQuestion
 
 _PARTS = ("train", "train_headed", "fit", "fit_headed", "test", "test_headed")
-_ENCODER = "all-MiniLM-L6-v2"  # the shipped differences are to its weights
 _FIT_ARTICLES, _FIT_QUESTIONS = 24, 300
 _HEADED_ARTICLES, _HEADED_QUESTIONS = 14, 150  # of the held-out ones, searched with headings
 
@@ -87,7 +86,7 @@ def reranker(
     from rag.rerank_training.package import Held, make_package
 
     ground = prepare(data_dir)
-    encoder = ground.models.pull(_ENCODER, progress())
+    encoder = ground.models.pull(ENCODER, progress())
     settings = TrainSettings(seed=seed, batch_tokens=values["batch_tokens"], peak_lr=values["peak_lr"])
     about = {"seed": seed, "begin": begin, **values, "base": encoder.name, "base_sha256": encoder.sha256}
     about |= {"data": squad.name, "data_sha256": sha256_of(squad)}
@@ -172,7 +171,7 @@ def _corpora(
 def _embedder(folder: Path, device: Any) -> "Embedder":
     from rag.torch_embedder import load_embedder
 
-    return load_embedder(folder, name=_ENCODER, device=device)
+    return load_embedder(folder, name=ENCODER, device=device)
 
 
 def _weights(begin: str, encoder: Path) -> Any:

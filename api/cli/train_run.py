@@ -21,6 +21,7 @@ from llm.types import Device
 if TYPE_CHECKING:
     from llm.sources import ModelStore
 
+ENCODER = "all-MiniLM-L6-v2"  # the shipped verifier and reranker are differences to its weights
 _NAMES = ("base", "data")  # of files that are told apart by their SHA-256
 _BAR_SECONDS = 10.0  # between two states of the progress bar where nobody watches a terminal
 

@@ -84,6 +84,7 @@ def tokenizer(paths: tuple[Path, ...], out: Path, data_dir: Path | None, **value
     from api.logs import configure_logs
     from api.settings import load_settings
     from llm.training.corpus import corpus_digest, corpus_files
+    from llm.training.plot import compression_svg
     from llm.training.tokenizer import train_tokenizer
 
     settings = load_settings(data_dir=data_dir)
@@ -92,7 +93,11 @@ def tokenizer(paths: tuple[Path, ...], out: Path, data_dir: Path | None, **value
     files = corpus_files(paths)
     run = TrainingRun(out, "tokenizer", {"config": asdict(config), "data_sha256": corpus_digest(files)}, is_main=True)
     found = train_tokenizer(files, out=out, config=config, show_progress=sys.stderr.isatty())
-    say(run.finish({**asdict(found), "bytes_per_token": round(found.bytes_per_token, 3), "folder": str(out)}))
+    rows = [{"vocabulary": size, "bytes_per_token": round(each, 4)} for size, each in found.curve]
+    write_rows(out / "compression.jsonl", rows)
+    (out / "compression.svg").write_text(compression_svg(rows, title=f"tokenizer: {out.name}"), encoding="utf-8")
+    figures = {name: value for name, value in asdict(found).items() if name != "curve"}
+    say(run.finish({**figures, "bytes_per_token": round(found.bytes_per_token, 3), "folder": str(out)}))
 
 
 @click.command(
@@ -128,6 +133,10 @@ def pretrain(paths: tuple[Path, ...], tokenizer_folder: Path, out: Path, data_di
         _encode(files, words, source, out / "tokens")
     ground.workers.wait()
     tokens = _tokens(source, out / "tokens")
+    if is_main and tokens.n_held_out < config.sequence_tokens:
+        click.echo(
+            "citebound: too few documents to keep any for held_out_loss (one of fifty); only loss is told", err=True
+        )
     model = new_model(config, vocabulary=len(words), end_of_turn=int(words.eos_token_id)).to(ground.device.kind)
     run.measure(model, ground.device)
     pretrain_decoder(

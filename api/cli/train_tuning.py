@@ -12,7 +12,7 @@ import click
 
 from api.cli import options, train_options
 from api.cli.models import progress
-from api.cli.train_run import Ground, TrainingRun, prepare, say, write_rows
+from api.cli.train_run import ENCODER, Ground, TrainingRun, prepare, say, write_rows
 from llm.training.dpo import DpoConfig
 from llm.training.sft import SftConfig
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm.sources import ResolvedModel
     from llm.training.load import Trainee
     from rag.paragraphs import Paragraph
+    from rag.verify.judge import ClaimJudge
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TRAIN, _HELD_OUT = "train.jsonl", "held_out.jsonl"
@@ -64,6 +65,11 @@ def _data_flags(function: F) -> F:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="JSONL rows to learn beside those of --squad, such as answers of its own that the decoder shall keep.",
 )
+@click.option(
+    "--tempting",
+    is_flag=True,
+    help="Of --squad, ask the unanswerable questions to which the shipped verifier seems to find an answer.",
+)
 @train_options.config_flags(SftConfig)
 @train_options.config_file
 @options.data_dir
@@ -85,8 +91,11 @@ def sft(out: Path, adapter: Path | None, name: str | None, base: str, data_dir: 
     about = _about(config, model, values) | {"adapter_sha256": _checked(started, model)}
     run = TrainingRun(out, "sft", about, is_main=ground.workers.is_main)
 
+    reader = _reader(ground) if values["tempting"] and ground.workers.is_main else None
+
     def rows(articles: "dict[str, tuple[Paragraph, ...]]", n_groups: int, seed: int) -> Iterable[dict[str, object]]:
-        return (one.as_row() for one in make_examples(articles, n_groups=n_groups, rng=random.Random(seed)))
+        made = make_examples(articles, n_groups=n_groups, rng=random.Random(seed), reader=reader)
+        return (one.as_row() for one in made)
 
     train, held_out = _files(out, values, rows, ground, also=values["also"])
     all_weights = config.rank == 0 and started is None
@@ -168,8 +177,18 @@ def _about(config: Any, model: "ResolvedModel", values: dict[str, Any]) -> dict[
     also = values.get("also")
     if also is not None and not values["squad"]:
         raise click.UsageError("--also goes with --squad; put all rows of --data into one file")
-    more = {} if also is None else {"also_sha256": sha256_of(also)}
+    if values.get("tempting") and not values["squad"]:
+        raise click.UsageError("--tempting goes with --squad, whose questions it chooses")
+    more: dict[str, Any] = {} if also is None else {"also_sha256": sha256_of(also)}
+    more |= {"tempting": True} if values.get("tempting") else {}
     return about | {"data": source.name, "data_sha256": sha256_of(source), **groups, **more}
+
+
+def _reader(ground: Ground) -> "ClaimJudge":
+    """The shipped verifier, which looks questions up in passages."""
+    from rag.verify.judge import load_judge
+
+    return load_judge(ground.models.resolve(ENCODER, progress()).folder, ground.device)
 
 
 def _checked(adapter: "Adapter | None", model: "ResolvedModel") -> str | None:

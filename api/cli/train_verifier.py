@@ -9,9 +9,7 @@ import click
 
 from api.cli import options, train_options
 from api.cli.models import progress
-from api.cli.train_run import bar, prepare
-
-_ENCODER = "all-MiniLM-L6-v2"  # the shipped differences are to its weights
+from api.cli.train_run import ENCODER, bar, prepare
 
 
 @click.command(epilog="\b\nExample:\n  citebound train verifier --data data --out runs/verifier --seed 7")
@@ -50,7 +48,7 @@ def verifier(
     from rag.verify.stages import STAGES, result_of, stage_settings, train_stages
 
     ground = prepare(data_dir)
-    encoder = ground.models.pull(_ENCODER, progress()).folder
+    encoder = ground.models.pull(ENCODER, progress()).folder
     stages = stage_settings(STAGES, seed=seed, most_pairs=pairs, bf16=not fp32)
     if fit_only:
         trained = result_of(out, stages)

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llm.errors import LlmError
+from llm.errors import LlmError, TrainingStoppedError
 from llm.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from llm.training.schedule import Schedule, learning_rate
+from llm.training.stopping import StopRequest
 from llm.training.workers import Workers
 from llm.types import Device
 
@@ -88,6 +89,7 @@ def run_steps(
     Raises:
         InvalidTrainingDataError: the checkpoint is of a run with another `identity`.
         LlmError: a gradient is no number; the weights are as the last checkpoint has them.
+        TrainingStoppedError: Ctrl-C; the step under way was finished and is in the checkpoint.
     """
     import torch
 
@@ -102,41 +104,46 @@ def run_steps(
         first = found.step
     started = saved = time.perf_counter()
     model.train()
-    for step in range(first, steps.n_steps):
-        began = time.perf_counter()
-        rate = learning_rate(step, steps.n_steps, config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        own = steps.backward(step)
-        workers.sum_gradients(trained.values())
-        norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), config.max_grad_norm))
-        if not math.isfinite(norm):
-            raise LlmError(f"the gradient of step {step + 1} is no number; choose a lower peak_lr or float32")
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        figures = workers.sum(own, device)
-        now = time.perf_counter()
-        is_last = step + 1 == steps.n_steps
-        if not workers.is_main:
-            continue
-        row: dict[str, Any] = {
-            "step": step + 1,
-            "n_steps": steps.n_steps,
-            **{name: round(value, 5) for name, value in figures.items()},
-            "lr": rate,
-            "grad_norm": round(norm, 4),
-            "tokens_per_second": round(figures["tokens"] / (now - began), 1),
-            "seconds": round(now - started, 1),
-        }
-        if steps.evaluate is not None and ((step + 1) % config.evaluate_every == 0 or is_last):
-            model.eval()
-            with torch.inference_mode():
-                row |= {name: round(value, 5) for name, value in steps.evaluate().items()}
-            model.train()
-        report(row)
-        if time.perf_counter() - saved > config.checkpoint_seconds or is_last:
-            write_checkpoint(folder, _checkpoint(step + 1, trained, optimizer), identity=identity)
-            saved = time.perf_counter()
+    with StopRequest(enabled=workers.n == 1) as stop:  # of several processes all would have to stop at one step
+        for step in range(first, steps.n_steps):
+            began = time.perf_counter()
+            rate = learning_rate(step, steps.n_steps, config)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            own = steps.backward(step)
+            workers.sum_gradients(trained.values())
+            norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), config.max_grad_norm))
+            if not math.isfinite(norm):
+                raise LlmError(f"the gradient of step {step + 1} is no number; choose a lower peak_lr or float32")
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            figures = workers.sum(own, device)
+            now = time.perf_counter()
+            is_last = step + 1 == steps.n_steps
+            if not workers.is_main:
+                continue
+            row: dict[str, Any] = {
+                "step": step + 1,
+                "n_steps": steps.n_steps,
+                **{name: round(value, 5) for name, value in figures.items()},
+                "lr": rate,
+                "grad_norm": round(norm, 4),
+                "tokens_per_second": round(figures["tokens"] / (now - began), 1),
+                "seconds": round(now - started, 1),
+            }
+            if steps.evaluate is not None and ((step + 1) % config.evaluate_every == 0 or is_last):
+                model.eval()
+                with torch.inference_mode():
+                    row |= {name: round(value, 5) for name, value in steps.evaluate().items()}
+                model.train()
+            report(row)
+            if time.perf_counter() - saved > config.checkpoint_seconds or is_last or stop.is_set:
+                write_checkpoint(folder, _checkpoint(step + 1, trained, optimizer), identity=identity)
+                saved = time.perf_counter()
+            if stop.is_set and not is_last:
+                raise TrainingStoppedError(
+                    f"stopped after step {step + 1} of {steps.n_steps}, which is kept; the same command goes on"
+                )
     workers.wait()
     model.eval()
 

@@ -1,4 +1,4 @@
-"""The loss over the steps as a small SVG, without a plotting library."""
+"""A figure over the course of a training as a small SVG, without a plotting library."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,34 @@ def loss_svg(rows: Sequence[Mapping[str, Any]], *, title: str) -> str:
     """
     points = [(float(row["step"]), float(row["loss"])) for row in rows]
     held_out = [(float(row["step"]), float(row["held_out_loss"])) for row in rows if "held_out_loss" in row]
-    values = [value for _, value in points + held_out]
+    lines = {"raw": points, "mean": _running_mean(points)}
+    return _drawn(lines, held_out, title=title, axes="step; loss in nats", mark="held out")
+
+
+def compression_svg(rows: Sequence[Mapping[str, Any]], *, title: str) -> str:
+    """How many bytes a token stands for, by the size of the vocabulary, as one SVG document.
+
+    Args:
+        rows: `vocabulary` and `bytes_per_token` in each.
+        title: What the tokenizer is.
+    """
+    points = [(float(row["vocabulary"]), float(row["bytes_per_token"])) for row in rows]
+    return _drawn(
+        {"mean": points}, points, title=title, axes="tokens in the vocabulary; bytes a token", mark="bytes a token"
+    )
+
+
+def _drawn(
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    marked: Sequence[tuple[float, float]],
+    *,
+    title: str,
+    axes: str,
+    mark: str,
+) -> str:
+    """Lines by the class that styles them, and points with a mark."""
+    points = [point for line in lines.values() for point in line]
+    values = [value for _, value in [*points, *marked]]
     x_ticks = ticks(0.0, max((step for step, _ in points), default=1.0))
     y_ticks = ticks(min(values, default=0.0), max(values, default=1.0))
 
@@ -45,13 +72,14 @@ def loss_svg(rows: Sequence[Mapping[str, Any]], *, title: str) -> str:
         parts.append(f'<text x="{_LEFT - 8}" y="{y}" text-anchor="end" dy="4">{tick:g}</text>')
     for tick in x_ticks:
         x, y = at((tick, y_ticks[0])).split(",")
-        parts.append(f'<text x="{x}" y="{float(y) + 18:.1f}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">step; loss in nats</text>')
-    for name, line in (("raw", points), ("mean", _running_mean(points))):
+        side = "end" if tick == x_ticks[-1] else "middle"  # in the middle the last one would stick out
+        parts.append(f'<text x="{x}" y="{float(y) + 18:.1f}" text-anchor="{side}">{tick:g}</text>')
+    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">{axes}</text>')
+    for name, line in lines.items():
         parts.append(f'<polyline class="{name}" points="{" ".join(at(point) for point in line)}"/>')
-    for point in held_out:
+    for point in marked:
         x, y = at(point).split(",")
-        parts.append(f'<circle class="held" cx="{x}" cy="{y}" r="4"><title>held out: {point[1]:g}</title></circle>')
+        parts.append(f'<circle class="held" cx="{x}" cy="{y}" r="4"><title>{mark}: {point[1]:g}</title></circle>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

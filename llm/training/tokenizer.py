@@ -4,9 +4,11 @@ Beginning with the 256 bytes, the most frequent pair of neighbouring symbols ins
 the vocabulary is full. No text is unknown to it. Digits stand alone, so that numbers are spelled and not memorized.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from llm.errors import InvalidTrainingDataError
 from llm.training.corpus import read_pieces
@@ -15,6 +17,7 @@ END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im
 _SPECIAL = (END_OF_TEXT, START_OF_TURN, END_OF_TURN)
 _N_BYTES = 256
 _HELD_OUT_EVERY = 20  # of the pieces, one is kept for the compression figure
+_CURVE_BYTES = 1 << 19  # of the measured text, read once for each size of the curve
 
 CHAT_TEMPLATE = (  # ChatML, as the default decoder's
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -39,6 +42,9 @@ class Compression:
     n_bytes: int  # of the text that was measured, UTF-8
     n_tokens: int
     held_out: bool  # measured on text that was not trained on
+    curve: tuple[
+        tuple[int, float], ...
+    ]  # (tokens, bytes a token) of its first tokens alone, on the beginning of the text
 
     @property
     def bytes_per_token(self) -> float:
@@ -79,7 +85,10 @@ def train_tokenizer(
     inner.train_from_iterator(_texts(files, held_out=False), trainer)
     held_out = n_pieces >= _HELD_OUT_EVERY
     n_bytes = n_tokens = 0
+    beginning: list[str] = []
     for text in _texts(files, held_out=held_out):
+        if n_bytes < _CURVE_BYTES:
+            beginning.append(text)
         n_bytes += len(text.encode())
         n_tokens += len(inner.encode(text).ids)
     tokenizer = PreTrainedTokenizerFast(
@@ -91,7 +100,33 @@ def train_tokenizer(
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(out)
-    return Compression(vocabulary=inner.get_vocab_size(), n_bytes=n_bytes, n_tokens=n_tokens, held_out=held_out)
+    return Compression(
+        vocabulary=inner.get_vocab_size(),
+        n_bytes=n_bytes,
+        n_tokens=n_tokens,
+        held_out=held_out,
+        curve=_curve(inner, beginning),
+    )
+
+
+def _curve(inner: Any, texts: Sequence[str]) -> tuple[tuple[int, float], ...]:
+    """What the first tokens alone make of `texts`: bytes first, then twice as many each time, then all."""
+    from tokenizers import Tokenizer
+
+    n_all = inner.get_vocab_size()
+    n_first = _N_BYTES + len(_SPECIAL)
+    sizes = [n_first]
+    while sizes[-1] * 2 < n_all:
+        sizes.append(sizes[-1] * 2)
+    whole = json.loads(inner.to_str())
+    n_bytes = sum(len(text.encode()) for text in texts)
+    points = []
+    for size in dict.fromkeys([*sizes, n_all]):
+        vocabulary = {token: number for token, number in whole["model"]["vocab"].items() if number < size}
+        model = whole["model"] | {"vocab": vocabulary, "merges": whole["model"]["merges"][: size - n_first]}
+        cut = Tokenizer.from_str(json.dumps(whole | {"model": model}))
+        points.append((size, n_bytes / sum(len(cut.encode(text).ids) for text in texts)))
+    return tuple(points)
 
 
 def _texts(files: Sequence[Path], *, held_out: bool) -> Iterator[str]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rag.evaluation.abstention import match_coverage, one_class, risk_coverage
+from rag.evaluation.case_types import Transition
 from rag.evaluation.counts import correct_rate, wrong_rate
 from rag.evaluation.differences import Results, Settings, paired_counts, resample, tested_differences
 from rag.evaluation.figures import counts_by_case
-from rag.evaluation.report_types import ComparisonView, CostPoint, MatchedView, McNemarView, Transition
+from rag.evaluation.report_types import ComparisonView, CostPoint, MatchedView, McNemarView
 from rag.evaluation.resampling import number_clusters, percentile_interval
 from rag.evaluation.statistics import mcnemar
 from rag.evaluation.types import ANSWERABLE_OUTCOMES, UNANSWERABLE_OUTCOMES, Case, CaseResult

@@ -207,9 +207,12 @@ def names_of(text: str) -> tuple[str, ...]:
     for match in _NAME.finditer(text):
         before = text[: match.start()].rstrip()
         opens = not before or before[-1] in ".!?:"
-        terms = content_words(match.group())
-        if terms and (not opens or len(match.group().split()) > 1):
-            found.append(match.group())
+        written = match.group().split()
+        while opens and len(written) > 1 and not content_words(written[0]):
+            written, opens = written[1:], False  # "On March" names March
+        name = match.group()[match.group().index(written[0]) :]
+        if content_words(name) and (not opens or len(written) > 1):
+            found.append(name)
     return tuple(dict.fromkeys(found))
 
 

@@ -3,17 +3,14 @@
 Everything comes from the calibration part of the pairs (`rag.verify.pairs.part_of`); the test part only measures.
 """
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from rag.cross_encoder import PlaceModel
 from rag.text import content_words
-from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.calibration import (
     Array,
     Flags,
@@ -24,38 +21,35 @@ from rag.verify.calibration import (
     f1,
     fit_logistic,
 )
-from rag.verify.checks import names_of
 from rag.verify.found_answers import ANSWER_FEATURES
+from rag.verify.held_back import Case
 from rag.verify.judge import read_claims, read_signals
 from rag.verify.pairs import (
     CONTRADICTED,
     NOT_SUPPORTED,
     SUPPORTED,
     Paragraph,
-    Part,
-    TrainingPair,
-    joined,
-    only,
-    part_of,
-    read_labelled,
-    read_paragraphs,
 )
 from rag.verify.signals import FEATURES, LEXICAL_FEATURES, MODEL_FEATURES
-from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
-from rag.verify.types import StatedClaim, VerifierInfo
+from rag.verify.types import VerifierInfo
 from rag.verify.weighing import Parameters, Weighing, long_evidence, share_long, support_scores
 from rag.verify.windows import WordCounts
 
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
 # Which way each signal may speak for "supported"; the rest may speak either way.
 _FOR = """window_words gathered_words evidence_words own_words answered answered_at_once pairs window_pairs
-    support support_top support_gathered support_mean support_parts found_said found_gap"""
+    support support_top support_gathered support_mean support_parts found_said found_gap found_other"""
 _NOT_FOR = """words_missing rarest_missing numbers_missing window_numbers_missing names_missing window_names_missing
     conflicts negation_differs said_missing asked_missing echoes asked_elsewhere length
     contradiction contradiction_top contradiction_max"""
 _SIGNS = {**dict.fromkeys(_FOR.split(), 1), **dict.fromkeys(_NOT_FOR.split(), -1)}
 _WORD_SIGNALS = tuple(name for name in LEXICAL_FEATURES if name != "asked")
-_MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES + ANSWER_FEATURES if not name.startswith("refuted"))
+_MODEL_SIGNALS = tuple(name for name in MODEL_FEATURES if not name.startswith("refuted"))
+# Of answers after their question. With more of them built answers are told apart better and those of others worse.
+_ASKED_SIGNALS = (
+    "window_pairs", "asked_missing", "echoes", "asked_elsewhere", "conflicts", "numbers_missing", "negation_differs",
+    "answered_at_once", "length", "support_top", "support_gathered", "support_mean", "support_parts", *ANSWER_FEATURES,
+)  # fmt: skip
 _PENALTY = 3.0
 _MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
 _PLATEAU = 0.01
@@ -71,16 +65,6 @@ _AGAINST = (
     "numbers_missing",
     "negation_differs",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One claim with the evidence texts that a verifier is given, and what is right."""
-
-    claim: StatedClaim
-    evidence: tuple[str, ...]
-    label: int  # of rag.verify.pairs
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,37 +88,6 @@ def count_words(paragraphs: Iterable[Paragraph]) -> WordCounts:
     return WordCounts(
         n_texts=n_texts, n_with={word: count for word, count in counts.items() if count >= _MIN_PARAGRAPHS}
     )
-
-
-def as_claim(text: str) -> StatedClaim:
-    """A training claim as an answer's claim: what follows a question mark is the answer to what stands before it."""
-    asked, mark, said = text.rpartition("? ")
-    question = f"{asked}?" if mark else None
-    return StatedClaim(text=said, start=0, end=len(said), question=question)
-
-
-def held_back_cases(
-    data: Path, part: Part, *, n_labelled: int | None, n_built: int, seed: int, n_long: int = 0
-) -> list[Case]:
-    """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise.
-
-    `n_long` more are claims of several facts, a third of them joined from labelled pairs.
-    """
-    rng = random.Random(seed)
-    labelled = only(read_labelled(data / PAIRS_FILE), part)
-    rng.shuffle(labelled)
-    texts = [pair.evidence for pair in labelled]
-    long = joined(labelled, rng) if n_long else []
-    rng.shuffle(long)
-    long = long[: n_long // 3]
-    cases = [_case(pair, texts, rng) for pair in labelled[:n_labelled]]
-    paragraphs = [p for p in read_paragraphs(data / PARAGRAPHS_FILE) if part_of(p.title) == part]
-    texts = [paragraph.text for paragraph in paragraphs]
-    builder = PairBuilder(paragraphs, rng)
-    long += builder.build(n_long - len(long), LONG_RECIPES)
-    cases += [_case(pair, texts, rng) for pair in [*builder.build(n_built), *long]]
-    rng.shuffle(cases)
-    return cases
 
 
 def read_cases(cases: Sequence[Case], model: PlaceModel, counts: WordCounts) -> Signals:
@@ -179,12 +132,14 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
 
 
 def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> Parameters:
-    """The four weighings and the scale of long claims; what weighs long ones is fitted on those that are not short."""
+    """The five weighings and the scale of long claims; what weighs long ones is fitted on those that are not short."""
     values, labels, shares = calibration.values, calibration.supported, _source_shares(calibration.sources)
     share = share_long(values)
-    short = _fit(values, labels, shares, LEXICAL_FEATURES + _MODEL_SIGNALS, share < 1)
+    is_asked = values[:, FEATURES.index("asked")] > 0
+    short = _fit(values, labels, shares, _WORD_SIGNALS + _MODEL_SIGNALS, (share < 1) & ~is_asked)
+    asked = _fit(values, labels, shares, _ASKED_SIGNALS, (share < 1) & is_asked)
     words = _fit(values, labels, shares, _WORD_SIGNALS, share > 0)
-    model = _fit(values, labels, shares, _MODEL_SIGNALS, share > 0)
+    model = _fit(values, labels, shares, _MODEL_SIGNALS + ANSWER_FEATURES, share > 0)
     long = share >= _MOSTLY_LONG
     scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])
@@ -193,6 +148,7 @@ def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> 
     return Parameters(
         info=info,
         short=short,
+        asked=asked,
         words=words,
         model=model,
         slope=round(float(scale.weights[0]), 5),
@@ -281,14 +237,3 @@ def _source_shares(sources: Sequence[str]) -> Array:
         return np.ones(len(sources))
     half = len(sources) / 2
     return np.where(labelled, half / n_labelled, half / (len(sources) - n_labelled))
-
-
-def _case(pair: TrainingPair, others: Sequence[str], rng: random.Random) -> Case:
-    """The pair alone, or with its evidence among one to four texts that share no name with the claim."""
-    evidence = [pair.evidence]
-    if rng.random() < 0.5:
-        names = {term for name in names_of(f"So {pair.claim}") for term in content_words(name)}
-        drawn = rng.sample(others, min(rng.randrange(1, 5), len(others)))
-        evidence += [text for text in drawn if not names.intersection(content_words(text))]
-        rng.shuffle(evidence)
-    return Case(claim=as_claim(pair.claim), evidence=tuple(evidence), label=pair.label, source=pair.source)

@@ -13,17 +13,40 @@ import numpy as np
 
 from llm.types import Cancel
 from rag.cross_encoder import TokenScores
-from rag.text import content_words
-from rag.types import FloatArray
+from rag.text import content_words, split_sentences
+from rag.types import FloatArray, Span
 from rag.verify.windows import Stretch
 
 ANSWER_FEATURES = (
     "found_said",  # log-odds of the likeliest place of what was said against no answer, the highest of all stretches
     "found_gap",  # that less the log-odds of the likeliest place of all; 0 where what was said is what was found
+    "found_other",  # the same of log(1 + odds): how surely another answer is there, and not what was said
 )
 _MAX_TOKENS = 30  # of an answer
 _LIKELY = 200  # places of a stretch that are compared with what was said
 _MOST = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPlace:
+    """Where an answer stands."""
+
+    stretch: Stretch
+    span: Span  # in its text
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return self.span.cut(self.stretch.text)
+
+    def around(self, n_sentences: int) -> str:
+        """The sentence that holds its beginning, with so many before it and after it, of the same stretch."""
+        text = self.stretch.text
+        spans = split_sentences(text)
+        at = next((number for number, span in enumerate(spans) if self.span.start < span.end), None)
+        if at is None:
+            return text
+        return text[spans[max(0, at - n_sentences)].start : spans[min(at + n_sentences, len(spans) - 1)].end]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +55,8 @@ class FoundAnswer:
 
     said: float  # log-odds of the likeliest place of what was said
     best: float  # of the likeliest place of all
-    text: str  # what stands there
-    stretch: Stretch | None  # that holds it
+    place: AnswerPlace | None  # the likeliest of all
+    said_place: AnswerPlace | None  # the likeliest of what was said; None where it stands nowhere
 
     @property
     def gap(self) -> float:
@@ -41,12 +64,18 @@ class FoundAnswer:
         return self.said - self.best
 
     @property
+    def text(self) -> str:
+        """What stands at the likeliest place; "" where none was looked at."""
+        return "" if self.place is None else self.place.text
+
+    @property
     def values(self) -> FloatArray:
         """The ANSWER_FEATURES."""
-        return np.array((self.said, self.gap), dtype=np.float32)
+        other = np.logaddexp(0.0, self.said) - np.logaddexp(0.0, self.best)
+        return np.array((self.said, self.gap, other), dtype=np.float32)
 
 
-NOT_ASKED = FoundAnswer(said=0.0, best=0.0, text="", stretch=None)
+NOT_ASKED = FoundAnswer(said=0.0, best=0.0, place=None, said_place=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +90,19 @@ class LookedUp:
         """What was found, beside the answer that was given."""
         given, told = frozenset(content_words(self.question)), frozenset(content_words(said))
         own = told - given or told
-        best, best_said, text, holder = -_MOST, -_MOST, "", None
+        best, best_said = -_MOST, -_MOST
+        place: AnswerPlace | None = None
+        said_place: AnswerPlace | None = None
         for stretch, read in zip(self.stretches, self.scores, strict=True):
             for number, (log_odds, start, end) in enumerate(likely_places(read)):
+                here = AnswerPlace(stretch=stretch, span=Span(start=start, end=end))
                 if number == 0 and log_odds > best:
-                    best, text, holder = log_odds, stretch.text[start:end], stretch
+                    best, place = log_odds, here
                 if log_odds <= best_said:
                     break
-                if _is_said(stretch.text[start:end], told, own):
-                    best_said = log_odds
-        return FoundAnswer(said=best_said, best=best, text=text, stretch=holder)
+                if _is_said(here.text, told, own):
+                    best_said, said_place = log_odds, here
+        return FoundAnswer(said=best_said, best=best, place=place, said_place=said_place)
 
 
 @runtime_checkable

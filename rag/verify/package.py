@@ -11,12 +11,12 @@ from rag.verify.fit import (
     contradiction_f1,
     count_words,
     fit_parameters,
-    held_back_cases,
     is_labelled,
     measure,
     read_cases,
     take,
 )
+from rag.verify.held_back import held_back_cases
 from rag.verify.pairs import part_of, read_paragraphs
 from rag.verify.shipped import (
     N_OUTCOMES,
@@ -33,7 +33,7 @@ from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "model_card.md"
 NAME = "citebound-verifier"
-VERSION = "2"
+VERSION = "3"
 _MEASURED_ON = "verify_train, held back by evidence text"
 
 
@@ -44,6 +44,7 @@ class Held:
     n_labelled: int | None = None
     n_built: int = 1_500
     n_long: int = 900  # claims of several facts
+    n_asked: int = 1_500  # more claims that are read after a question
     seed: int = 0
 
 
@@ -75,7 +76,13 @@ def make_package(
         calibration, test = (
             read_cases(
                 held_back_cases(
-                    data, part, n_labelled=held.n_labelled, n_built=held.n_built, n_long=held.n_long, seed=held.seed
+                    data,
+                    part,
+                    n_labelled=held.n_labelled,
+                    n_built=held.n_built,
+                    n_long=held.n_long,
+                    n_asked=held.n_asked,
+                    seed=held.seed,
                 ),
                 model,
                 counts,

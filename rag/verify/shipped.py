@@ -27,7 +27,7 @@ PARAMETERS_FILE = "verifier.json"
 WORDS_FILE = "words.json"
 N_OUTCOMES = 3  # logits of a pair of evidence and claim: supported, contradicted, unsupported
 N_TOKEN_SCORES = 2  # of each token of the evidence: whether an answer begins there, and whether one ends there
-_WEIGHINGS = ("short", "words", "model", "contradiction")
+_WEIGHINGS = ("short", "asked", "words", "model", "contradiction")
 
 
 def read_parameters(folder: Path = SHIPPED_FOLDER) -> Parameters:

@@ -40,7 +40,7 @@ LEXICAL_FEATURES = (
     "asked_missing",  # by weight, of those that the question does not hold; 0 where there is no question
     "echoes",  # 1 where an answer says no word that its question does not, is no yes or no, and no choice was asked for
     "asked_elsewhere",  # by how much a sentence holds more of the question than half and than any that holds the answer
-    "length",  # log of the number of content words, the question's left out
+    "length",  # log of the number of content words, those of the question before it not counted
     "asked",  # 1 for an answer read after its question
 )
 MODEL_FEATURES = (

@@ -1,6 +1,7 @@
 """From the signals of a claim to one probability that it is supported.
 
-Short statements are weighed by one logistic function over all signals. Of long ones, which state several facts, the
+Short statements are weighed by one logistic function over all signals, answers that are read after their question by
+another: of these the evidence was also asked. Of long ones, which state several facts, the
 cross-encoder takes a part for the whole, and what says most is whether anything of the claim is missing from the
 evidence. So two functions are asked, one of words and one of the model, and a long claim must pass both:
 
@@ -23,7 +24,7 @@ from rag.verify.types import VerifierInfo
 MODEL_SHARE = 0.5  # of the model in the verdict on a long claim
 SHORT_WORDS, LONG_WORDS = 6, 12  # content words, the question's left out, up to which a claim is short; from which long
 VETOED = 0.9  # of the threshold: the highest score where an explicit comparison speaks against the claim
-_LENGTH = FEATURES.index("length")
+_LENGTH, _ASKED = FEATURES.index("length"), FEATURES.index("asked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Parameters:
     """The figures that belong to trained weights."""
 
     info: VerifierInfo
-    short: Weighing  # all signals, of short claims
+    short: Weighing  # all signals, of short claims without a question
+    asked: Weighing  # of short claims read after their question
     words: Weighing  # what words alone say
     model: Weighing  # what the model alone says
     slope: float  # of the log-odds of long claims in ln p(words) + MODEL_SHARE * ln p(model)
@@ -76,7 +78,9 @@ def support_scores(parameters: Parameters, values: Array, vetoed: Sequence[bool]
     """
     long = parameters.slope * long_evidence(parameters.words, parameters.model, values) + parameters.intercept
     share = share_long(values)
-    scores = sigmoid((1 - share) * parameters.short.log_odds(values) + share * long)
+    is_asked = values[:, _ASKED] > 0
+    short = np.where(is_asked, parameters.asked.log_odds(values), parameters.short.log_odds(values))
+    scores = sigmoid((1 - share) * short + share * long)
     if parameters.veto:
         most = VETOED * parameters.info.threshold
         scores = np.where(np.asarray(vetoed, dtype=bool), np.minimum(scores, most), scores)

@@ -63,6 +63,11 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
     made = json.loads(train("tokenizer", "corpus.jsonl", "--vocabulary", "280", "--out", "words").stdout)
     assert made["vocabulary"] == 280
     assert made["bytes_per_token"] > 1
+    rows = [json.loads(line) for line in (tmp_path / "words/compression.jsonl").read_text().splitlines()]
+    assert [row["vocabulary"] for row in rows] == [259, 280]
+    assert (tmp_path / "words/compression.svg").read_text().startswith("<svg")
+    again = json.loads(train("tokenizer", "corpus.jsonl", "--vocabulary", "280", "--out", "words").stdout)
+    assert again == made
 
     begun = [
         "pretrain",
@@ -75,7 +80,9 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
         "--sequences-per-step",
         "4",
     ]
-    made = json.loads(train(*begun).stdout)
+    trained = train(*begun)
+    assert "too few documents to keep any for held_out_loss" in trained.stderr
+    made = json.loads(trained.stdout)
     assert made["last_loss"] < made["first_loss"]
     assert made["tokens_per_second"] > 0
     assert made["matrix_share"] > 0
@@ -96,6 +103,8 @@ def test_from_documents_to_an_aligned_model(train, tmp_path: Path) -> None:
     own = {"messages": [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good day."}]}
     (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n")
     going_on = ["--adapter", "tuned/adapter", "--also", "own.jsonl", "--out", "longer"]
+    refused = train("sft", "--data", "own.jsonl", "--base", "base/model", "--tempting", "--out", "refused")
+    assert "--tempting goes with --squad" in refused.stderr
     longer = train("sft", *data, *going_on, *flags({**TUNING, "decay-steps": 1}))
     assert json.loads((tmp_path / "longer/train.jsonl").read_text().splitlines()[-1]) == own
     assert json.loads(longer.stdout)["first_loss"] != made["first_loss"], "it goes on where the other stopped"

@@ -1,5 +1,6 @@
 """The decoder asked twice: when, with what, and which draft stands."""
 
+import dataclasses
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from llm.errors import CancelledError
 from llm.scripted import ScriptedDecoder
 from llm.types import Cancel, Generation, Message, Request, SamplingParams, Token
 from rag.answer import stream_answer
-from rag.answer_types import Answered, AnswerEvent, AskRequest, Drafted
+from rag.answer_types import Answered, AnswerEvent, AnswerSettings, AskRequest, Drafted
 from rag.cross_encoder import TokenScores
 from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS
@@ -35,6 +36,22 @@ class Listening(ScriptedDecoder):
     def stream(self, request: Request) -> Iterator[Token | Generation]:
         self.requests.append(request)
         return super().stream(request)
+
+
+class Wavering(Listening):
+    """Tells how probable it holds an abstention: one figure a request, in turn."""
+
+    def __init__(self, replies: list[str], openings: list[float]) -> None:
+        super().__init__(replies)
+        self._openings = iter(openings)
+
+    def stream(self, request: Request) -> Iterator[Token | Generation]:
+        opening = next(self._openings)
+        for event in super().stream(request):
+            if isinstance(event, Generation):
+                first = dataclasses.replace(event.tokens[0], opening_probability=opening)
+                event = dataclasses.replace(event, tokens=(first, *event.tokens[1:]))
+            yield event
 
 
 class Reader:
@@ -73,6 +90,18 @@ def events_of(*replies: str, taken: Choice | None = None, reader: Reader | None 
     decoder = Listening(list(replies))
     look = SecondLook(reader=reader or Reader(), choice=taken or choice(said_more=1.0))
     pipeline = Pipeline(retriever=Shelf(), decoder=decoder, judge=OverlapJudge(), second_look=look)
+    request = AskRequest(**{"question": QUESTION, "k": 2, **more})
+    return list(stream_answer(request, pipeline, answer_id="a1", now=NOW)), decoder
+
+
+def wavering(*openings: float, replies: Sequence[str] = ("1883 [2]",), text: str | None = None, **more: Any) -> tuple[
+    list[AnswerEvent], Wavering
+]:  # fmt: skip
+    decoder = Wavering(list(replies), list(openings))
+    look = SecondLook(reader=Reader(), choice=choice(said_more=1.0))
+    pipeline = Pipeline(retriever=Shelf(), decoder=decoder, judge=OverlapJudge(), second_look=look)
+    if text is not None:
+        more["evidence"] = (Evidence(id="a", text=text),)
     request = AskRequest(**{"question": QUESTION, "k": 2, **more})
     return list(stream_answer(request, pipeline, answer_id="a1", now=NOW)), decoder
 
@@ -138,6 +167,62 @@ def test_a_table_is_not_looked_at_twice() -> None:
     for text, n_asked in ((table, 1), (prose, 2)):
         _, decoder = events_of("1890 [1]", "1883 [1]", evidence=(Evidence(id="a", text=text),))
         assert len(decoder.requests) == n_asked
+
+
+def test_whether_there_is_an_answer_is_decided_by_both_looks() -> None:
+    for openings, abstains in (((0.5, 0.5), False), ((0.3, 0.95), True), ((0.9, 0.9), True), ((0.8, 0.1), False)):
+        events, decoder = wavering(*openings)
+        assert answer_of(events).abstained == abstains, openings
+        assert drafted(events) == ("" if abstains else "1883 [2]"), "what is withheld was not shown before"
+        assert [one.sampling.max_new_tokens > 1 for one in decoder.requests] == [True, False], "its beginning tells"
+
+
+def test_the_second_reading_is_of_the_sentences_around_the_answer() -> None:
+    text = "Ann drew it. Tom paid. It was opened in 1883. It was red. It burned."
+    _, decoder = wavering(0.1, 0.1, text=text, replies=["1883 [1]"])
+    shown = decoder.requests[1].messages[-1].content
+    assert "Tom paid. It was opened in 1883. It was red." in shown
+    assert "Ann" not in shown and "burned" not in shown
+
+
+def test_a_second_draft_that_stands_is_read_alone_where_it_stands() -> None:
+    for alone, abstains in ((0.8, False), (0.999, True)):
+        events, decoder = wavering(0.3, 0.1, alone, replies=["1889 [1]", "1883 [1]"])
+        assert len(decoder.requests) == 3
+        assert "1883" in decoder.requests[2].messages[-1].content
+        assert answer_of(events).abstained == abstains
+
+
+def test_the_first_look_abstains_by_itself_only_where_it_is_surest() -> None:
+    _, decoder = wavering(0.1, 0.1)
+    first, second = (one.reluctance for one in decoder.requests)
+    assert first is not None and first.least_probability == AnswerSettings().surest_abstention
+    assert second == first
+    _, decoder = wavering(0.1, verify=False)
+    (alone,) = (one.reluctance for one in decoder.requests)
+    assert alone is not None and alone.least_probability == AnswerSettings().sure_abstention
+
+
+def test_what_is_not_looked_at_twice_is_held_against_its_own_probability() -> None:
+    table = "Bridge | Opened\nBrooklyn Bridge | 1883\nTower Bridge | 1894"
+    long = (
+        "The Brooklyn Bridge was opened in 1883. John Roebling designed the bridge. The bridge was opened in 1883. [1]"
+    )
+    for opening, abstains in ((0.5, False), (0.7, True)):
+        events, decoder = wavering(opening, text=table, replies=["1883 [1]"])
+        assert (answer_of(events).abstained, len(decoder.requests)) == (abstains, 1)
+        events, decoder = wavering(opening, replies=[long])
+        assert (answer_of(events).abstained, len(decoder.requests)) == (abstains, 1)
+
+
+def test_both_looks_are_paid_for_and_the_trace_is_that_of_the_answer() -> None:
+    (*_, last), decoder = wavering(0.2, 0.2)
+    assert isinstance(last, Answered) and last.trace is not None
+    assert last.trace.messages == decoder.requests[0].messages
+    (*_, once), _ = events_of("1883 [2]")
+    assert isinstance(once, Answered)
+    assert last.answer.usage.completion_tokens == once.answer.usage.completion_tokens + 1
+    assert last.answer.usage.prompt_tokens > once.answer.usage.prompt_tokens
 
 
 @pytest.mark.parametrize("second", [NOT_IN_DOCUMENTS, "1889 [1]", ""])

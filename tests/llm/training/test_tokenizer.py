@@ -48,6 +48,17 @@ def test_compression_is_bytes_over_tokens_of_text_that_was_kept_from_training(tm
     assert found.vocabulary == 300
 
 
+def test_the_curve_goes_from_bytes_to_the_whole_vocabulary(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT * 20)
+    found = train_tokenizer([tmp_path / "text.txt"], out=tmp_path / "made", config=TokenizerConfig(vocabulary=330))
+    sizes, bytes_per_token = zip(*found.curve, strict=True)
+    assert sizes == (259, found.vocabulary)
+    assert bytes_per_token[0] == 1.0  # nothing is joined
+    assert bytes_per_token[1] == found.bytes_per_token > 1.5
+    words = load_tokenizer(tmp_path / "made")
+    assert len(TEXT.encode()) / len(words.encode(TEXT)) == pytest.approx(found.bytes_per_token)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text())
 def test_any_text_comes_back_and_is_never_a_special_token(words, text: str) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rag.cross_encoder import TokenScores
-from rag.verify.found_answers import ANSWER_FEATURES, FoundAnswer, LookedUp, likely_places
+from rag.types import Span
+from rag.verify.found_answers import ANSWER_FEATURES, AnswerPlace, FoundAnswer, LookedUp, likely_places
 from rag.verify.windows import Stretch
 
 ASKED = "When was the bridge opened?"
@@ -41,15 +42,25 @@ def signals(said: str, *read: TokenScores, texts: tuple[str, ...] = (TEXT,)) -> 
 
 def test_what_was_said_is_what_was_found() -> None:
     read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
-    assert signals("May 1883.", read) == pytest.approx({"found_said": 7.0, "found_gap": 0.0})
+    assert signals("May 1883.", read) == pytest.approx({"found_said": 7.0, "found_gap": 0.0, "found_other": 0.0})
     other = found_in("1890", read)
     assert (other.text, other.best) == ("May 1883", pytest.approx(7.0))
-    assert other.stretch == Stretch(evidence=0, text=TEXT)
+    assert other.place is not None and other.place.stretch == Stretch(evidence=0, text=TEXT)
 
 
 def test_another_place_lies_below_the_best_one() -> None:
     read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
-    assert signals("It was in 1890", read) == pytest.approx({"found_said": 1.0, "found_gap": -6.0})
+    other = np.log(1 + np.exp(1.0)) - np.log(1 + np.exp(7.0))
+    assert signals("It was in 1890", read) == pytest.approx(
+        {"found_said": 1.0, "found_gap": -6.0, "found_other": other}
+    )
+
+
+def test_what_is_no_likelier_than_no_answer_is_no_rival() -> None:
+    read = scored(TEXT, {"May 1883": -4.0, "1890": -9.0})
+    found = signals("It was in 1890", read)
+    assert found["found_gap"] == pytest.approx(-5.0)
+    assert -0.02 < found["found_other"] < 0
 
 
 def test_a_whole_sentence_is_met_by_the_place_that_it_holds() -> None:
@@ -63,13 +74,15 @@ def test_the_words_of_the_question_are_no_answer() -> None:
 
 
 def test_something_that_stands_nowhere_is_as_unlikely_as_can_be() -> None:
-    assert signals("In 1999", scored(TEXT, {"May 1883": 8.0})) == pytest.approx({"found_said": -20, "found_gap": -28})
+    found = signals("In 1999", scored(TEXT, {"May 1883": 8.0}))
+    assert (found["found_said"], found["found_gap"]) == pytest.approx((-20, -28))
 
 
 def test_the_best_stretch_decides_each_against_its_own_nowhere() -> None:
     other = "Roads were closed in 1883 for long"
     reads = scored(TEXT, {"May 1883": 6.0}, nowhere=5.0), scored(other, {"1883": 4.0}, nowhere=-4.0)
-    assert signals("1883", *reads, texts=(TEXT, other)) == pytest.approx({"found_said": 8.0, "found_gap": 0.0})
+    found = signals("1883", *reads, texts=(TEXT, other))
+    assert (found["found_said"], found["found_gap"]) == pytest.approx((8.0, 0.0))
 
 
 def test_an_answer_ends_where_it_begins_or_later() -> None:
@@ -83,5 +96,23 @@ def test_an_answer_ends_where_it_begins_or_later() -> None:
 def test_nothing_to_read_is_no_answer() -> None:
     empty = TokenScores(values=np.zeros((0, 2), np.float32), spans=(), nowhere=np.zeros(2, np.float32))
     found = found_in("1883", empty, texts=("",))
-    assert (found.text, found.best, found.stretch) == ("", -20.0, None)
+    assert (found.text, found.best, found.place, found.said_place) == ("", -20.0, None, None)
     assert np.isfinite(found.values).all()
+
+
+def test_what_was_said_and_what_was_found_have_their_places() -> None:
+    found = found_in("It was in 1890", scored(TEXT, {"May 1883": 8.0, "1890": 2.0}))
+    assert found.place is not None and found.said_place is not None
+    assert (found.place.text, found.said_place.text) == ("May 1883", "1890")
+    assert found_in("In 1999", scored(TEXT, {"May 1883": 8.0})).said_place is None
+
+
+def test_the_sentences_around_a_place() -> None:
+    text = "One came first. Two came next. Three was third. Four was last."
+    at = text.index("Three")
+    place = AnswerPlace(stretch=Stretch(evidence=0, text=text), span=Span(start=at, end=at + len("Three")))
+    assert place.around(0) == "Three was third."
+    assert place.around(1) == "Two came next. Three was third. Four was last."
+    assert place.around(9) == text
+    first = AnswerPlace(stretch=Stretch(evidence=0, text=text), span=Span(start=0, end=3))
+    assert first.around(1) == "One came first. Two came next."

@@ -78,6 +78,28 @@ def test_an_answers_sentence_may_leave_its_subject_to_the_one_before(
         assert (found.label == "supported") == is_supported
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "is_supported"),
+    [
+        ("Who founded Lindenhof Instruments?", "Helene Roth", False),  # of the right kind, beside the answer
+        ("Who founded Lindenhof Instruments?", "Marta Lindner and Osman Yildiz", True),
+        ("Who is the safety officer?", "Helene Roth", True),
+        ("Who is the safety officer?", "Marta Lindner", False),
+    ],
+)
+def test_what_the_text_names_for_something_else_is_no_answer(
+    judge: ClaimJudge, asked: str, said: str, is_supported: bool
+) -> None:
+    evidence = (
+        "Lindenhof Instruments makes precision scales. Marta Lindner and Osman Yildiz founded the company in Freiburg "
+        "in 1987. Helene Roth is the safety officer."
+    )
+    (found,) = judge.judge(split_claims(said, asked), [evidence])
+    assert (found.label == "supported") == is_supported
+    if not is_supported:
+        assert any(reason.startswith("the evidence seems to answer: ") for reason in found.reasons)
+
+
 def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(judge: ClaimJudge) -> None:
     claims = split_claims("The notice period is four weeks during probation. Sick leave is paid for ten days a year.")
     together = judge.judge(claims, [LEAVE])

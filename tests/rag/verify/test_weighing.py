@@ -8,6 +8,7 @@ from rag.verify.weighing import LONG_WORDS, SHORT_WORDS, Parameters, Weighing, s
 PARAMETERS = Parameters(
     info=VerifierInfo(name="test", version="1", threshold=0.5),
     short=Weighing(weights={"support": 1.0}, bias=0.0),
+    asked=Weighing(weights={"found_other": 1.0}, bias=2.0),
     words=Weighing(weights={"own_words": 4.0}, bias=0.0),
     model=Weighing(weights={"support": 1.0}, bias=0.0),
     slope=2.0,
@@ -23,6 +24,15 @@ def signals(**values: float) -> np.ndarray:
 def test_a_short_claim_is_weighed_by_its_own_function() -> None:
     values = signals(support=2.0, own_words=0.0, length=np.log1p(SHORT_WORDS))
     assert support_scores(PARAMETERS, values, [False])[0] == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+
+def test_an_answer_is_weighed_by_what_the_evidence_answers() -> None:
+    values = signals(asked=1.0, support=2.0, found_other=-6.0, length=np.log1p(SHORT_WORDS))
+    assert support_scores(PARAMETERS, values, [False])[0] == pytest.approx(1 / (1 + np.exp(4.0)))
+    both = np.concatenate((values, signals(support=2.0)))
+    assert support_scores(PARAMETERS, both, [False, False]) == pytest.approx(
+        [1 / (1 + np.exp(4)), 1 / (1 + np.exp(-2))]
+    )
 
 
 def test_a_long_claim_must_pass_words_and_model() -> None:
