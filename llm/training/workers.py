@@ -4,6 +4,7 @@ Started by `accelerate launch --no_python` or `torchrun --no-python`, each with 
 loss is divided by the step's total before it is differentiated, the sum over processes is the gradient of one process.
 """
 
+import atexit
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,7 +63,13 @@ class Workers:
 
 
 def join_workers(device: Device) -> Workers:
-    """The processes that the launcher started beside this one; it is told so by the environment."""
+    """The processes that the launcher started beside this one; it is told so by the environment.
+
+    The group is left before the interpreter ends: its threads may still hold tensors, and one that lets go of a
+    Python object while the interpreter is taken down aborts the process.
+    """
     from accelerate import PartialState  # type: ignore[import-untyped]
 
-    return Workers(PartialState(cpu=device.kind == "cpu"))
+    state = PartialState(cpu=device.kind == "cpu")
+    atexit.register(state.destroy_process_group)
+    return Workers(state)
