@@ -106,6 +106,7 @@ class Drafted:
     """More text of the draft. A client replaces the draft by the answer's text; no marker comes in two halves."""
 
     text: str
+    abstention_probability: float | None = None  # that the draft would have begun as an abstention does, if known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

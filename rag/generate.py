@@ -161,7 +161,7 @@ def write_draft(
                 tokens.append(event)
                 shown = len(text) - held_back(text)
             if show and shown > n_shown:
-                yield Drafted(text=text[n_shown:shown])
+                yield Drafted(text=text[n_shown:shown], abstention_probability=_opening(tokens))
             n_shown = max(n_shown, shown)
             if isinstance(event, Generation) or is_complete(text, max_sentences):
                 break
@@ -174,11 +174,16 @@ def write_draft(
         text=tidy(text, cut_short=cut_short, max_sentences=max_sentences),
         token_ids=tuple(token.token_id for token in tokens),
         token_probability=_mean_probability(tokens),
-        abstention_probability=tokens[0].opening_probability if tokens else None,
+        abstention_probability=_opening(tokens),
         usage=Usage(prompt_tokens=prompt.n_tokens, completion_tokens=len(tokens)),
         first_token_seconds=first_token_seconds,
         generate_seconds=time.perf_counter() - started,
     )
+
+
+def _opening(tokens: Sequence[Token]) -> float | None:
+    """How probable an abstention was in place of the first token."""
+    return tokens[0].opening_probability if tokens else None
 
 
 def _mean_probability(tokens: Sequence[Token]) -> float | None:

@@ -118,19 +118,23 @@ class Again:
                     yield event
                     continue
                 held.append(event)
-                if sum(len(one.text) for one in held) > MOST_CHARS:
+                if sum(len(one.text) for one in held) > MOST_CHARS and not self._withholds(event):
                     yield from held
                     held = None
         finally:
             drafting.close()
         decided = self._decide(first) if held is not None else first
-        if (decided.abstention_probability or 0.0) > self.sure_abstention and not is_abstention(decided.text):
+        if self._withholds(decided) and not is_abstention(decided.text):
             return dataclasses.replace(decided, abstains=True)
         if decided.text != first.text and self.show:
             yield Drafted(text=decided.text)
         elif held is not None:
             yield from held
         return decided
+
+    def _withholds(self, draft: Drafted | Written) -> bool:
+        """Whether an abstention in place of a draft is probable enough for the draft not to be shown."""
+        return (draft.abstention_probability or 0.0) > self.sure_abstention
 
     def _decide(self, first: Written) -> Written:
         """The draft that stands, with the costs of both."""

@@ -47,10 +47,12 @@ class Wavering(Listening):
 
     def stream(self, request: Request) -> Iterator[Token | Generation]:
         opening = next(self._openings)
-        for event in super().stream(request):
+        for number, event in enumerate(super().stream(request)):
             if isinstance(event, Generation):
                 first = dataclasses.replace(event.tokens[0], opening_probability=opening)
                 event = dataclasses.replace(event, tokens=(first, *event.tokens[1:]))
+            elif number == 0:
+                event = dataclasses.replace(event, opening_probability=opening)
             yield event
 
 
@@ -213,6 +215,7 @@ def test_what_is_not_looked_at_twice_is_held_against_its_own_probability() -> No
         assert (answer_of(events).abstained, len(decoder.requests)) == (abstains, 1)
         events, decoder = wavering(opening, replies=[long])
         assert (answer_of(events).abstained, len(decoder.requests)) == (abstains, 1)
+        assert bool(drafted(events)) != abstains, "what is withheld was not shown before"
 
 
 def test_both_looks_are_paid_for_and_the_trace_is_that_of_the_answer() -> None:
