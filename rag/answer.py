@@ -21,6 +21,7 @@ from rag.answer_types import (
 from rag.draft import is_abstention
 from rag.draft_check import DraftCheck, timed
 from rag.generate import Written, carried_by, prompt_for, shown_by, write_draft
+from rag.other_drafts import OtherDrafts
 from rag.pipeline import Pipeline
 from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.rerank.reorder import RerankedSearch
@@ -79,12 +80,13 @@ def stream_answer(
         prompt = prompt_for(request, found.hits, decoder, pipeline.neighbour, pipeline.settings.demonstrations)
         answer = dataclasses.replace(answer, dropped=prompt.dropped, carried=carried_by(prompt))
         if request.mode == "closed_book" or prompt.passages:
-            written = yield from _write(request, pipeline, prompt, cancel)
+            drafting = _Drafting(request, pipeline, prompt, cancel)
+            written = yield from drafting.write()
+            if not is_abstention(written.text):
+                answer, written = yield from drafting.check(answer, written)
             trace = Trace(model=decoder.info.full_name, messages=written.messages, token_ids=written.token_ids)
             shown = shown_by(prompt, found.hits)
             answer = _with_costs(answer, written, decoder)
-            if not is_abstention(written.text):
-                answer = yield from DraftCheck(request, pipeline, prompt, cancel).finish(answer, written)
 
     answer = timed(answer, total_seconds=time.perf_counter() - started)
     _log.info(
@@ -98,38 +100,61 @@ def stream_answer(
     yield Answered(answer=answer, trace=trace, shown=shown)
 
 
-def _write(
-    request: AskRequest, pipeline: Pipeline, prompt: Prompt, cancel: Cancel
-) -> Generator[AnswerEvent, None, Written]:
-    """The draft, or the second one where the first is looked at twice."""
-    settings, show = pipeline.settings, request.policy == "flag"
-    look = pipeline.second_look if may_look_again(request, prompt) else None
-    reluctance = None  # closed book nothing holds what it says against evidence afterwards
-    if request.mode != "closed_book":
-        least = settings.sure_abstention if look is None else settings.surest_abstention
-        reluctance = Reluctance(text=NOT_IN_DOCUMENTS, least_probability=least)
-    drafting = write_draft(
-        prompt,
-        request.sampling,
-        pipeline.decoder,
-        max_sentences=settings.max_sentences,
-        reluctance=reluctance,
-        show=show,
-        cancel=cancel,
-    )
-    if look is not None:
-        drafting = Again(
-            request=request,
-            prompt=prompt,
-            decoder=pipeline.decoder,
-            look=look,
+class _Drafting:
+    """The decoder on one prompt: what it writes, and what becomes of that."""
+
+    def __init__(self, request: AskRequest, pipeline: Pipeline, prompt: Prompt, cancel: Cancel) -> None:
+        self._request, self._pipeline, self._prompt, self._cancel = request, pipeline, prompt, cancel
+        self._again: Again | None = None
+        if pipeline.second_look is not None and may_look_again(request, prompt):
+            self._again = Again(
+                request=request,
+                prompt=prompt,
+                decoder=pipeline.decoder,
+                look=pipeline.second_look,
+                max_sentences=pipeline.settings.max_sentences,
+                reluctance=self._reluctance(pipeline.settings.surest_abstention),
+                sure_abstention=pipeline.settings.sure_abstention,
+                show=self._shows,
+                cancel=cancel,
+            )
+
+    @property
+    def _shows(self) -> bool:
+        return self._request.policy == "flag"
+
+    def _reluctance(self, least_probability: float) -> Reluctance | None:
+        if self._request.mode == "closed_book":  # nothing holds what it says against evidence afterwards
+            return None
+        return Reluctance(text=NOT_IN_DOCUMENTS, least_probability=least_probability)
+
+    def write(self) -> Generator[AnswerEvent, None, Written]:
+        """The draft, or the second one where the first is looked at twice."""
+        settings, again = self._pipeline.settings, self._again
+        drafting = write_draft(
+            self._prompt,
+            self._request.sampling,
+            self._pipeline.decoder,
             max_sentences=settings.max_sentences,
-            reluctance=reluctance,
-            sure_abstention=settings.sure_abstention,
-            show=show,
-            cancel=cancel,
-        ).write(drafting)
-    return (yield from drafting)
+            reluctance=self._reluctance(settings.sure_abstention) if again is None else again.reluctance,
+            show=self._shows,
+            cancel=self._cancel,
+        )
+        return (yield from (drafting if again is None else again.write(drafting)))
+
+    def check(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, tuple[Answer, Written]]:
+        """What the draft becomes; where nothing supports it, what the first other one becomes that may be shown."""
+        check = DraftCheck(self._request, self._pipeline, self._prompt, self._cancel)
+        checked = yield from check.finish(answer, written)
+        if checked.is_supported or self._again is None:
+            return checked.answer, written
+        others, seconds = OtherDrafts(self._again, written), checked.answer.timings.verify_seconds
+        for other in others:
+            tried = yield from check.finish(timed(answer, verify_seconds=seconds), other)
+            if not tried.answer.abstained:
+                return tried.answer, other
+            seconds = tried.answer.timings.verify_seconds
+        return timed(checked.answer, verify_seconds=seconds), others.refused
 
 
 def _abstaining(request: AskRequest, answer_id: str, now: datetime.datetime) -> Answer:

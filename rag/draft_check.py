@@ -25,6 +25,14 @@ def timed(answer: Answer, **seconds: float | None) -> Answer:
     return dataclasses.replace(answer, timings=dataclasses.replace(answer.timings, **taken))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What became of a draft."""
+
+    answer: Answer
+    is_supported: bool  # though it may be withheld for other reasons
+
+
 @dataclass(frozen=True, slots=True)
 class DraftCheck:
     """What happens to a draft: it is attributed, judged, held against the policy and the confidence, and cited."""
@@ -34,32 +42,35 @@ class DraftCheck:
     prompt: Prompt
     cancel: Cancel
 
-    def finish(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, Answer]:
-        """What the draft becomes; where nothing supports it, `answer`, which abstains, with what is known of it."""
+    def finish(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, Checked]:
+        """What the draft becomes; where it may not be shown, `answer`, which abstains, with what is known of it."""
         draft = read_draft(written.text, len(self.prompt.passages))
         findings = self._attribute(draft)
         if self._judge is not None:
             started = time.perf_counter()
             findings = self._verify(findings, self._judge)
-            answer = timed(answer, verify_seconds=time.perf_counter() - started)
+            seconds = (answer.timings.verify_seconds or 0.0) + time.perf_counter() - started
+            answer = timed(answer, verify_seconds=seconds)
         kept, removed = apply_policy(self.request.policy, findings, cites=not self._closed)
         confidence = self._confidence(kept, answer.retrieved, written)
         answer = dataclasses.replace(
             answer, invalid_markers=draft.invalid_markers, removed=removed, confidence=confidence
         )
-        if written.abstains or not self._may_answer(kept, confidence):
-            return answer
+        is_supported = self._is_supported(kept)
+        if written.abstains or not is_supported or self._is_too_unsure(confidence):
+            return Checked(answer=answer, is_supported=is_supported)
         cited = write_citations(kept, self.prompt.passages, self.pipeline.locate)
-        claims, seconds = yield from self._tell(kept, cited, answer.retrieved)
+        claims, elsewhere_seconds = yield from self._tell(kept, cited, answer.retrieved)
         n_supported = sum(claim.verdict == "supported" for claim in claims)
-        return dataclasses.replace(
-            timed(answer, elsewhere_seconds=seconds),
+        finished = dataclasses.replace(
+            timed(answer, elsewhere_seconds=elsewhere_seconds),
             text=cited.text,
             abstained=False,
             citations=cited.citations,
             claims=claims,
             faithfulness=n_supported / len(claims) if claims and not self._closed else None,
         )
+        return Checked(answer=finished, is_supported=True)
 
     @property
     def _closed(self) -> bool:
@@ -104,14 +115,15 @@ class DraftCheck:
         )
         return self.pipeline.confidence.estimate(signals)
 
-    def _may_answer(self, kept: Sequence[Finding], confidence: float | None) -> bool:
-        """Whether something supports what is kept, and the confidence suffices."""
-        if self._closed:
-            return bool(kept)
+    def _is_supported(self, kept: Sequence[Finding]) -> bool:
+        """Whether something supports what is kept; closed book, whether anything is."""
+        return any(finding.attributed.quotes or self._closed for finding in kept)
+
+    def _is_too_unsure(self, confidence: float | None) -> bool:
+        """Whether the confidence does not suffice; closed book there is none."""
         least = self.request.abstain_below
         least = self.pipeline.settings.abstain_below if least is None else least
-        too_low = least is not None and (confidence or 0.0) < least
-        return any(finding.attributed.quotes for finding in kept) and not too_low
+        return least is not None and not self._closed and (confidence or 0.0) < least
 
     def _tell(
         self, kept: Sequence[Finding], cited: CitedText, hits: Sequence[Hit]

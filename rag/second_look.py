@@ -5,8 +5,8 @@ place is much likelier, the decoder is shown that stretch of evidence alone. The
 function of how likely both are, by the encoder and by the decoder itself, says that it is the right one of the two.
 Either way it is the decoder that writes, and what it read and wrote is what the answer's trace holds.
 
-Then the decoder is shown the sentences around the answer alone, and how it would begin: how probable it holds an
-abstention there and before whole passages tells better together than either whether there is an answer at all. The
+Then the decoder is shown the sentence of the answer alone, and only how it would begin is read: how probable it holds
+an abstention there and before whole passages tells better together than either whether there is an answer at all. The
 mean of the two log-odds decides.
 
 The function's figures stand in `second_look.json`; `benchmarks/second_look.py` fits them.
@@ -37,7 +37,6 @@ from rag.verify.found_answers import AnswerPlace, FoundAnswer, LookedUp, Questio
 
 PARAMETERS = Path(__file__).with_name("second_look.json")
 MOST_CHARS = 100  # of a draft that is looked at twice; a longer one is shown as it comes
-_AROUND = 1  # sentences before that of the answer and after it, where they are read alone
 _EPSILON = 1e-3  # drafts of a word or two are surer than they are right
 
 Drafting = Generator[Drafted, None, Written]
@@ -87,6 +86,15 @@ def drafts_compared(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen where a draft was looked at twice."""
+
+    first: Written
+    looked: LookedUp
+    markers: tuple[int, ...]  # of each piece of evidence that was looked up
+
+
+@dataclass(slots=True, kw_only=True)
 class Again:
     """One question on which the decoder may be asked twice."""
 
@@ -99,6 +107,7 @@ class Again:
     sure_abstention: float  # see `AnswerSettings`
     show: bool
     cancel: Cancel
+    seen: Seen | None = None  # once a draft was looked at twice
 
     def write(self, drafting: Drafting) -> Drafting:
         """What `drafting` yields and returns, or the second draft instead; a short draft is shown once it is decided.
@@ -150,6 +159,7 @@ class Again:
         tables, _ = read_tables(source.text)
         if tables:  # what finds answers has read prose alone, and takes cells of other rows
             return first
+        self.seen = Seen(first=first, looked=looked, markers=tuple(row.marker for row in evidence))
         stands, place = self._likelier(first, looked, found, source.marker)
         return self._read_alone(stands, place)
 
@@ -164,28 +174,27 @@ class Again:
         second = self.ask_again(found.place.stretch.text)
         if second is None:
             return first, place
-        both = _with_costs(first, second)
+        both = with_costs(first, second)
         if is_abstention(second.text) or len(second.text) > MOST_CHARS or _same(first, second):
             return both, place
         found_second = looked.compare(drop_markers(second.text))
         if not self.look.choice.takes_second(drafts_compared(first, second, found, found_second)):
             return both, place
-        text = second.text.replace("[1]", f"[{marker}]")
         taken = dataclasses.replace(
-            both, messages=second.messages, text=text, token_ids=second.token_ids,
-            token_probability=second.token_probability,
+            cited_as(second, marker), usage=both.usage, generate_seconds=both.generate_seconds,
+            first_token_seconds=first.first_token_seconds, abstention_probability=first.abstention_probability,
         )  # fmt: skip
         return taken, found_second.said_place or found.place
 
     def _read_alone(self, stands: Written, place: AnswerPlace) -> Written:
-        """With how probable an abstention is where the sentences around the answer are all there is, counted in."""
+        """With how probable an abstention is where the sentence of the answer is all there is, counted in."""
         if stands.abstention_probability is None:
             return stands
-        alone = self.ask_again(place.around(_AROUND), begins_only=True)
+        alone = self.ask_again(place.around(0), begins_only=True)
         if alone is None:
             return stands
-        by_both = _mean(stands.abstention_probability, alone.abstention_probability)
-        return dataclasses.replace(_with_costs(stands, alone), abstention_probability=by_both)
+        by_both = mean_probability(stands.abstention_probability, alone.abstention_probability)
+        return dataclasses.replace(with_costs(stands, alone), abstention_probability=by_both)
 
     def ask_again(self, text: str, *, begins_only: bool = False) -> Written | None:
         """What the decoder writes from one text, or how that begins; None where the question leaves no room for it."""
@@ -229,7 +238,12 @@ def _same(first: Written, second: Written) -> bool:
     return one == other
 
 
-def _with_costs(written: Written, more: Written) -> Written:
+def cited_as(written: Written, marker: int) -> Written:
+    """A draft from one piece of evidence, with the marker that this has in the whole prompt."""
+    return dataclasses.replace(written, text=written.text.replace("[1]", f"[{marker}]"))
+
+
+def with_costs(written: Written, more: Written) -> Written:
     """With what another reading took."""
     usage = Usage(
         prompt_tokens=written.usage.prompt_tokens + more.usage.prompt_tokens,
@@ -239,7 +253,7 @@ def _with_costs(written: Written, more: Written) -> Written:
     return dataclasses.replace(written, usage=usage, generate_seconds=seconds)
 
 
-def _mean(one: float, other: float | None) -> float:
+def mean_probability(one: float, other: float | None) -> float:
     """The probability whose log-odds are the mean of two; the first where the second is not known."""
     if other is None:
         return one

@@ -5,6 +5,7 @@ token whether an answer begins or ends there, against there being none. An answe
 places that it may have been taken from come to the best one.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -24,6 +25,7 @@ ANSWER_FEATURES = (
 )
 _MAX_TOKENS = 30  # of an answer
 _LIKELY = 200  # places of a stretch that are compared with what was said
+_OF_A_STRETCH = 8  # places that are told apart by their sentences
 _MOST = 20.0
 
 
@@ -103,6 +105,22 @@ class LookedUp:
                 if _is_said(here.text, told, own):
                     best_said, said_place = log_odds, here
         return FoundAnswer(said=best_said, best=best, place=place, said_place=said_place)
+
+    def places(self, n: int) -> tuple[AnswerPlace, ...]:
+        """The `n` likeliest places, the likeliest first, one of each sentence."""
+        found = sorted(
+            (
+                (-log_odds, at, start, end)
+                for at, read in enumerate(self.scores)
+                for log_odds, start, end in itertools.islice(likely_places(read), _OF_A_STRETCH)
+            ),
+        )
+        kept: dict[str, AnswerPlace] = {}
+        for _, at, start, end in found:
+            place = AnswerPlace(stretch=self.stretches[at], span=Span(start=start, end=end))
+            if len(kept) < n:
+                kept.setdefault(place.around(0), place)
+        return tuple(kept.values())
 
 
 @runtime_checkable

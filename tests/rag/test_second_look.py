@@ -96,11 +96,12 @@ def events_of(*replies: str, taken: Choice | None = None, reader: Reader | None 
     return list(stream_answer(request, pipeline, answer_id="a1", now=NOW)), decoder
 
 
-def wavering(*openings: float, replies: Sequence[str] = ("1883 [2]",), text: str | None = None, **more: Any) -> tuple[
-    list[AnswerEvent], Wavering
-]:  # fmt: skip
+def wavering(
+    *openings: float, replies: Sequence[str] = ("1883 [2]",), text: str | None = None, taken: Choice | None = None,
+    **more: Any,
+) -> tuple[list[AnswerEvent], Wavering]:  # fmt: skip
     decoder = Wavering(list(replies), list(openings))
-    look = SecondLook(reader=Reader(), choice=choice(said_more=1.0))
+    look = SecondLook(reader=Reader(), choice=taken or choice(said_more=1.0))
     pipeline = Pipeline(retriever=Shelf(), decoder=decoder, judge=OverlapJudge(), second_look=look)
     if text is not None:
         more["evidence"] = (Evidence(id="a", text=text),)
@@ -179,12 +180,12 @@ def test_whether_there_is_an_answer_is_decided_by_both_looks() -> None:
         assert [one.sampling.max_new_tokens > 1 for one in decoder.requests] == [True, False], "its beginning tells"
 
 
-def test_the_second_reading_is_of_the_sentences_around_the_answer() -> None:
+def test_the_second_reading_is_of_the_sentence_of_the_answer_alone() -> None:
     text = "Ann drew it. Tom paid. It was opened in 1883. It was red. It burned."
     _, decoder = wavering(0.1, 0.1, text=text, replies=["1883 [1]"])
     shown = decoder.requests[1].messages[-1].content
-    assert "Tom paid. It was opened in 1883. It was red." in shown
-    assert "Ann" not in shown and "burned" not in shown
+    assert "It was opened in 1883." in shown
+    assert not any(other in shown for other in ("Ann", "Tom", "red", "burned"))
 
 
 def test_a_second_draft_that_stands_is_read_alone_where_it_stands() -> None:
