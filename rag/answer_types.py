@@ -25,7 +25,7 @@ class AnswerSettings:
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
     abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
     demonstrations: Demonstrations | None = None  # shown before the question; None = none
-    sure_abstention: float = 0.6  # 0..1: the decoder abstains by itself only where it holds that more probable
+    sure_abstention: float = 0.55  # 0..1: the decoder abstains by itself only where it holds that more probable
     surest_abstention: float = 0.95  # the same of the first of two looks, after which `sure_abstention` is for both
 
 

@@ -40,7 +40,7 @@ class OtherDrafts:
             CancelledError: the request was cancelled.
         """
         seen = self._again.seen
-        if seen is None or self.refused.abstains or seen.first.abstention_probability is None:
+        if seen is None or seen.first.abstention_probability is None:
             return
         if self._is_new(seen.first):
             yield self._with_costs(seen.first)

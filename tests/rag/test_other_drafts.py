@@ -50,6 +50,11 @@ def test_what_nothing_supports_is_refused_and_everything_is_paid_for() -> None:
     assert events[-1].trace.messages == decoder.requests[0].messages
 
 
+def test_others_are_tried_too_where_an_unsupported_draft_would_be_withheld_anyway() -> None:
+    events, _ = wavering(0.3, SECOND, 0.99, 0.1, replies=[*WRONG, "1883 [1]"])
+    assert answer_of(events).text == drafted(events) + answer_of(events).text == "1883 [2]", "no other was shown"
+
+
 def test_an_answer_that_is_withheld_for_other_reasons_is_not_asked_for_again() -> None:
     for openings, more in (((0.1, 0.1), {"abstain_below": 0.9999}), ((0.9, 0.9), {})):
         events, decoder = wavering(*openings, **more)

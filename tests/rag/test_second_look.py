@@ -189,7 +189,7 @@ def test_the_second_reading_is_of_the_sentence_of_the_answer_alone() -> None:
 
 
 def test_a_second_draft_that_stands_is_read_alone_where_it_stands() -> None:
-    for alone, abstains in ((0.8, False), (0.999, True)):
+    for alone, abstains in ((0.7, False), (0.999, True)):
         events, decoder = wavering(0.3, 0.1, alone, replies=["1889 [1]", "1883 [1]"])
         assert len(decoder.requests) == 3
         assert "1883" in decoder.requests[2].messages[-1].content
