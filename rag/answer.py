@@ -60,7 +60,8 @@ def stream_answer(
     stops the decoder.
 
     The answer's `confidence` is that of `rag.confidence`; it is None in closed-book mode and where nothing was
-    written. Under the policy `strict` no draft is shown: each sentence is told once it is known to stay.
+    written. Under the policy `strict`, and where a short draft is looked at twice, no draft is shown: each sentence is
+    told once it is known to stay.
 
     Raises:
         InvalidInputError: the question (or the evidence given with it) exceeds `prompt_tokens`.
@@ -115,13 +116,8 @@ class _Drafting:
                 max_sentences=pipeline.settings.max_sentences,
                 reluctance=self._reluctance(pipeline.settings.surest_abstention),
                 sure_abstention=pipeline.settings.sure_abstention,
-                show=self._shows,
                 cancel=cancel,
             )
-
-    @property
-    def _shows(self) -> bool:
-        return self._request.policy == "flag"
 
     def _reluctance(self, least_probability: float) -> Reluctance | None:
         if self._request.mode == "closed_book":  # nothing holds what it says against evidence afterwards
@@ -137,14 +133,15 @@ class _Drafting:
             self._pipeline.decoder,
             max_sentences=settings.max_sentences,
             reluctance=self._reluctance(settings.sure_abstention) if again is None else again.reluctance,
-            show=self._shows,
+            show=self._request.policy == "flag",
             cancel=self._cancel,
         )
         return (yield from (drafting if again is None else again.write(drafting)))
 
     def check(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, tuple[Answer, Written]]:
         """What the draft becomes; where nothing supports it, what the first other one becomes that may be shown."""
-        check = DraftCheck(self._request, self._pipeline, self._prompt, self._cancel)
+        is_shown = self._request.policy == "flag" and (self._again is None or self._again.shown)
+        check = DraftCheck(self._request, self._pipeline, self._prompt, self._cancel, is_shown=is_shown)
         checked = yield from check.finish(answer, written)
         if checked.is_supported or self._again is None:
             return checked.answer, written

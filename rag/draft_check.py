@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llm.types import Cancel
 from rag.answer_types import AnswerEvent, AskRequest, Cited, Drafted, Verified, search_query
@@ -41,6 +41,7 @@ class DraftCheck:
     pipeline: Pipeline
     prompt: Prompt
     cancel: Cancel
+    is_shown: bool = field(kw_only=True)  # whether the draft was told while it was written
 
     def finish(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, Checked]:
         """What the draft becomes; where it may not be shown, `answer`, which abstains, with what is known of it."""
@@ -132,7 +133,7 @@ class DraftCheck:
         claims: list[Claim] = []
         seconds: float | None = None
         for finding, sentence in zip(kept, cited.sentences, strict=True):
-            if self.request.policy == "strict":
+            if not self.is_shown:
                 yield Drafted(text=sentence.part)
             yield from (Cited(citation=citation) for citation in sentence.citations)
             if sentence.claim is not None:

@@ -105,17 +105,17 @@ class Again:
     max_sentences: int
     reluctance: Reluctance | None
     sure_abstention: float  # see `AnswerSettings`
-    show: bool
     cancel: Cancel
+    shown: bool = False  # whether anything of a draft was yielded
     seen: Seen | None = None  # once a draft was looked at twice
 
     def write(self, drafting: Drafting) -> Drafting:
-        """What `drafting` yields and returns, or the second draft instead; a short draft is shown once it is decided.
+        """What `drafting` yields and returns, or the second draft instead; of a short draft nothing is yielded.
 
         Raises:
             CancelledError: `cancel` was set.
         """
-        held: list[Drafted] | None = []
+        held: list[Drafted] = []
         try:
             while True:
                 try:
@@ -123,22 +123,18 @@ class Again:
                 except StopIteration as end:
                     first: Written = end.value
                     break
-                if held is None:
+                if self.shown:
                     yield event
                     continue
                 held.append(event)
                 if sum(len(one.text) for one in held) > MOST_CHARS and not self._withholds(event):
                     yield from held
-                    held = None
+                    self.shown = True
         finally:
             drafting.close()
-        decided = self._decide(first) if held is not None else first
+        decided = first if self.shown else self._decide(first)
         if self._withholds(decided) and not is_abstention(decided.text):
             return dataclasses.replace(decided, abstains=True)
-        if decided.text != first.text and self.show:
-            yield Drafted(text=decided.text)
-        elif held is not None:
-            yield from held
         return decided
 
     def _withholds(self, draft: Drafted | Written) -> bool:
