@@ -230,7 +230,7 @@ def parameters(
     }
     bias = model.bias + float(sum(weight * centres[name] for name, weight in zip(names, model.weights, strict=True)))
     thresholds = {str(risk): least for risk in RISKS if (least := threshold(held_back, right, risk)) is not None}
-    return {"version": "fit-5", "fitted_on": fitted_on, "bias": bias, "weights": weights, "thresholds": thresholds}
+    return {"version": "fit-6", "fitted_on": fitted_on, "bias": bias, "weights": weights, "thresholds": thresholds}
 
 
 def threshold(scores: np.ndarray, right: np.ndarray, risk: float) -> float | None:
