@@ -57,12 +57,13 @@ def comparison_bench(parts: "Parts", search: Retriever, judge: Judge | None, dec
 
 
 def index_identity(parts: "Parts") -> dict[str, Any]:
-    """What was searched and how it was read: embedder, reranker, second look, last change, newest index file."""
+    """What was searched and how it was read: embedder, reranker, looks, last change, newest index file."""
     snapshot = parts.catalog.changes.snapshot(SNAPSHOT_KIND)
     return {
         "embedder": parts.catalog.passages.embedder(),
         "reranker": parts.reranking.usual_name,
         "second_look": parts.settings.second_look,
+        "sure_abstention": parts.answer_settings.sure_abstention,
         "last_change": parts.catalog.changes.last_seq(),
         "snapshot_sha256": None if snapshot is None else snapshot.sha256,
         "snapshot_change": None if snapshot is None else snapshot.seq,

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     continue_prompts: bool = False  # a follow-up reads on after the prompt before it: sooner there, and less to read
     max_new_tokens: int = Field(default=128, ge=1, le=8192)
     attribution_threshold: float | None = Field(default=None, ge=0, le=1)  # None = the shipped threshold
+    sure_abstention: float | None = Field(default=None, gt=0, le=1)  # more probable ones are believed; None = shipped
     target_risk: float | None = Field(default=None, gt=0, lt=1)  # share of wrong answers that abstaining shall hold
     dense_weight: float = Field(default=1.0, ge=0, le=100)  # of the reciprocal rank fusion
     lexical_weight: float = Field(default=1.0, ge=0, le=100)

@@ -24,7 +24,7 @@ from api.report_cache import ReportCache
 from api.settings import Settings
 from api.uploads import Receiver
 from ingest.sandbox import Sandbox
-from rag.answer_types import AnswerSettings
+from rag.answer_types import SURE_ABSTENTION, SUREST_ABSTENTION, AnswerSettings
 from rag.attribution import DEFAULT_THRESHOLD
 from rag.catalog.catalog import Catalog
 from rag.catalog.database import Database
@@ -144,6 +144,7 @@ def _parts(settings: Settings, folder: DataFolder, catalog: Catalog, sandbox: Sa
 
 def _answer_settings(settings: Settings, confidence: ConfidenceModel, embedder: Pending[Embedder]) -> AnswerSettings:
     threshold, risk = settings.attribution_threshold, settings.target_risk
+    sure = SURE_ABSTENTION if settings.sure_abstention is None else settings.sure_abstention
     demonstrations: Demonstrations | None = None
     if settings.demonstrations is not None:
         pool = read_demonstrations(settings.demonstrations.expanduser())
@@ -153,6 +154,8 @@ def _answer_settings(settings: Settings, confidence: ConfidenceModel, embedder: 
         demonstrations=demonstrations,
         citation_threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
         abstain_below=None if risk is None else confidence.threshold(risk),
+        sure_abstention=sure,
+        surest_abstention=max(sure, SUREST_ABSTENTION),
     )
 
 

@@ -17,6 +17,10 @@ _LONG_CHARS = 500  # of a question
 _MAX_QUERY_HISTORY_CHARS = 600  # of the question before a follow-up
 
 
+SURE_ABSTENTION = 0.55  # 15.8 % of answerable held-out questions are refused with it, and 62 % of the others
+SUREST_ABSTENTION = 0.95
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerSettings:
     """How answers are made, the same for every question."""
@@ -25,8 +29,12 @@ class AnswerSettings:
     max_sentences: int = 3  # what a decoder writes beyond them is not waited for
     abstain_below: float | None = None  # 0..1: least confidence of an answer where the question names none
     demonstrations: Demonstrations | None = None  # shown before the question; None = none
-    sure_abstention: float = 0.55  # 0..1: the decoder abstains by itself only where it holds that more probable
-    surest_abstention: float = 0.95  # the same of the first of two looks, after which `sure_abstention` is for both
+    sure_abstention: float = (
+        SURE_ABSTENTION  # 0..1: the decoder abstains by itself only where it holds that more probable
+    )
+    surest_abstention: float = (
+        SUREST_ABSTENTION  # the same of the first of two looks, after which `sure_abstention` is for both
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

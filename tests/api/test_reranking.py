@@ -13,6 +13,7 @@ from api.loader import Loader
 from api.reranking import Reranking
 from api.serve import running
 from api.settings import load_settings
+from rag.answer_types import SURE_ABSTENTION
 from rag.errors import InvalidInputError, NotReadyError
 from rag.rerank.reorder import Reranker
 from rag.types import Hit
@@ -86,6 +87,7 @@ def test_a_comparison_names_a_reranker_or_none(http: httpx.Client) -> None:
     assert found["status"] == "ready", found
     assert found["manifest"]["index"]["reranker"] == "backwards"
     assert found["manifest"]["index"]["second_look"] == "auto"
+    assert found["manifest"]["index"]["sure_abstention"] == SURE_ABSTENTION
     assert [system["rerank"] for system in found["manifest"]["systems"]] == [None, "backwards", "none", None]
     lines = http.get(f"/v1/comparisons/{comparison_id}/results.jsonl").text.splitlines()
     first = {row["system"]: row["retrieved_passage_ids"] for row in map(json.loads, lines)}

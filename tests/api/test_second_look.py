@@ -12,6 +12,7 @@ import pytest
 from api.loader import Loader
 from api.serve import Running, running
 from llm.types import Cancel
+from rag.answer_types import SURE_ABSTENTION, SUREST_ABSTENTION
 from rag.cross_encoder import TokenScores
 from rag.verify.cached_judge import CachedJudge
 from rag.verify.found_answers import LookedUp
@@ -68,3 +69,12 @@ def test_a_judge_that_looks_nothing_up_leaves_the_first_draft(
         assert service.parts.second_look(service.parts.judge.get()) is None
         assert service.parts.second_look(None) is None
         assert service.parts.second_look(CachedJudge(Reader())) is not None
+
+
+def test_how_sure_an_abstention_has_to_be_is_a_setting(
+    make_settings: Callable[..., Any], upload: Callable[..., Any]
+) -> None:
+    for setting, sure, surest in ((None, SURE_ABSTENTION, SUREST_ABSTENTION), (0.2, 0.2, 0.95), (0.99, 0.99, 0.99)):
+        with served(make_settings(sure_abstention=setting), upload, CachedJudge(Reader())) as (service, _):
+            found = service.parts.answer_settings
+            assert (found.sure_abstention, found.surest_abstention) == (sure, surest)
