@@ -116,3 +116,14 @@ def test_the_sentences_around_a_place() -> None:
     assert place.around(9) == text
     first = AnswerPlace(stretch=Stretch(evidence=0, text=text), span=Span(start=0, end=3))
     assert first.around(1) == "One came first. Two came next."
+
+
+def test_the_likeliest_places_are_of_different_sentences() -> None:
+    first, second = "It opened in 1883 or in 1884 . Hall painted it in 1890 .", "It burned in 1901 ."
+    stretches = (Stretch(evidence=0, text=first), Stretch(evidence=1, text=second))
+    read = (scored(first, {"1883": 9.0, "1884": 8.0, "1890": 2.0}), scored(second, {"1901": 5.0}))
+    looked = LookedUp(question=ASKED, stretches=stretches, scores=read)
+    assert [(place.text, place.stretch.evidence) for place in looked.places(2)] == [("1883", 0), ("1901", 1)]
+    assert [place.text for place in looked.places(3)] == ["1883", "1901", "1890"]
+    assert looked.places(0) == ()
+    assert LookedUp(question=ASKED, stretches=(), scores=()).places(2) == ()
