@@ -169,7 +169,7 @@ def measured(
         "retry_after": sorted({row["retry_after"] for row in rows if row["retry_after"] is not None}),
         "seconds": round(seconds, 2),
         "answers_per_second": round(len(done) / seconds, 3),
-        "tokens_per_second": round(sum(row["n_tokens"] for row in done) / seconds, 1),
+        "text_events_per_second": round(sum(row["n_texts"] for row in done) / seconds, 1),
         "first_token_median": round(statistics.median(first), 3) if first else None,
         "first_token_p95": round(percentile(first, 0.95), 3) if first else None,
         "whole_median": round(statistics.median(row["whole"] for row in done), 3) if done else None,
@@ -211,7 +211,7 @@ async def ask_all(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def ask_one(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> dict[str, Any]:
     """One request: its status, and when its first token and its end came."""
-    begin, first, n_tokens = time.perf_counter(), None, 0
+    begin, first, n_texts = time.perf_counter(), None, 0
     async with http.stream("POST", url, json=body) as response:
         event = ""
         async for line in response.aiter_lines():
@@ -220,7 +220,7 @@ async def ask_one(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> di
             is_text = event == "token" or ('"content":"' in line and '"content":""' not in line)
             if line.startswith("data: ") and is_text:
                 first = first or time.perf_counter() - begin
-                n_tokens += 1
+                n_texts += 1
         if event == "error":
             raise RuntimeError("the stream ended with an error")
     end = time.perf_counter()
@@ -231,7 +231,7 @@ async def ask_one(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> di
         "end": end,
         "first": first,
         "whole": end - begin,
-        "n_tokens": n_tokens,
+        "n_texts": n_texts,
     }
 
 
