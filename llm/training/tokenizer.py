@@ -42,9 +42,8 @@ class Compression:
     n_bytes: int  # of the text that was measured, UTF-8
     n_tokens: int
     held_out: bool  # measured on text that was not trained on
-    curve: tuple[
-        tuple[int, float], ...
-    ]  # (tokens, bytes a token) of its first tokens alone, on the beginning of the text
+    # (tokens, bytes a token) of its first tokens alone, on the beginning of the text
+    curve: tuple[tuple[int, float], ...]
 
     @property
     def bytes_per_token(self) -> float:

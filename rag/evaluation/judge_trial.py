@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
+from rag.evaluation.judge_types import BinView, JudgeView, TrialView
 from rag.evaluation.records import read_trials
-from rag.evaluation.report_types import BinView, CorrectedView, JudgeView, TrialView
+from rag.evaluation.report_types import CorrectedView
 from rag.evaluation.statistics import Interval, balanced_accuracy, rogan_gladen
 from rag.evaluation.types import CaseResult, Figure, JudgeTrial, ReliabilityBin
 from rag.types import VerdictLabel

@@ -19,8 +19,9 @@ from rag.evaluation.counts import answer_faithfulness
 from rag.evaluation.decisions import decide
 from rag.evaluation.differences import Settings
 from rag.evaluation.judge_trial import judge_view, shipped_trials, trial_in_run
+from rag.evaluation.judge_types import JudgeView
 from rag.evaluation.records import manifest_json
-from rag.evaluation.report_types import SCHEMA_VERSION, CasesView, JudgeView, Report
+from rag.evaluation.report_types import SCHEMA_VERSION, CasesView, Report
 from rag.evaluation.sentences import headline_alone, headline_of
 from rag.evaluation.slices import worst_slices
 from rag.evaluation.system_view import view_system

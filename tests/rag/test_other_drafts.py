@@ -4,7 +4,7 @@ import pytest
 
 from rag.answer_types import Answered
 from rag.prompt import NOT_IN_DOCUMENTS
-from tests.rag.test_second_look import LIKELIEST, answer_of, choice, drafted, events_of, wavering
+from tests.rag.looked_twice import LIKELIEST, answer_of, choice, drafted, events_of, wavering
 
 FIRST, SECOND, ALONE = 0.1, 0.1, 0.1  # how probable an abstention is: before passages, a stretch, the sentence
 WRONG = ("1889 [1]", "1889 [1]", "1889 [1]")  # what the decoder says to these
