@@ -127,6 +127,8 @@ class _Cutter:
         sentences: list[int] | None = None
         while not self._fits(current, end):
             after = max(current.start, block.start)
+            while self._text[after].isspace():  # a passage ends after something that can be read
+                after += 1
             room = self._max_tokens - current.n_prefix_tokens
             reach = self._reach(current.start, room)
             cut = _last_between(lines, after, reach)

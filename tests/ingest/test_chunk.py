@@ -215,6 +215,14 @@ TEXT = st.lists(
 KINDS = st.sampled_from(["heading1", "heading2", "paragraph", "item", "table", "code", "page"])
 
 
+def test_no_passage_is_blank_where_code_begins_with_a_blank_line() -> None:
+    builder = TextBuilder(Limits())
+    builder.add_paragraph("start")
+    builder.add_code(" \n end.")
+    parsed = builder.build(media_type="text/plain")
+    check_cover(parsed, cut_passages(parsed, Words(), max_tokens=1))
+
+
 @given(st.lists(st.tuples(KINDS, TEXT.map(" ".join)), max_size=12), st.integers(1, 40))
 def test_passages_cover_keep_the_budget_and_their_section(pieces: list[tuple[str, str]], max_tokens: int) -> None:
     builder = TextBuilder(Limits())
