@@ -40,6 +40,7 @@ _HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without
 _HASHING_DIMENSION = 64
 _SCRIPTED = "scripted"
 _TRAINED_FROM = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier and reranker were trained from
+_LARGE_TRAINED_FROM = "all-mpnet-base-v2"  # the encoder of the large verifier
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
 _REMOTE_PARALLEL = 64  # requests to a remote decoder at once; it batches them
@@ -274,7 +275,10 @@ class Loader:
             return CachedJudge(OverlapJudge())
         from rag.verify.judge import load_judge
 
-        return CachedJudge(load_judge(self._models.resolve(_TRAINED_FROM).folder, self._probe()))
+        base = self._models.resolve(_TRAINED_FROM).folder
+        is_large = self._settings.verifier == "large"
+        large_base = self._models.resolve(_LARGE_TRAINED_FROM).folder if is_large else None
+        return CachedJudge(load_judge(base, self._probe(), large_base=large_base))
 
     def _load_reranker(self) -> Reranker:
         from rag.rerank.fused import load_reranker

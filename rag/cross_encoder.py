@@ -77,9 +77,13 @@ class CrossEncoder:
         *,
         n_outcomes: int,
         autocast: bool = True,
+        pad_id: int = 0,
+        with_types: bool = True,
     ) -> None:
         self._model = model
         self._autocast = autocast
+        self._pad_id = pad_id  # 0 is [PAD] in a BERT vocabulary
+        self._with_types = with_types  # whether the encoder tells the two texts apart by types
         self._n_outcomes = n_outcomes
         self._tokenizer = tokenizer
         self._device = device
@@ -156,7 +160,7 @@ class CrossEncoder:
         import torch
 
         width = -(-max(len(row.ids) for row in rows) // _LENGTH_STEP) * _LENGTH_STEP
-        ids = torch.zeros((len(rows), width), dtype=torch.long)  # B, T
+        ids = torch.full((len(rows), width), self._pad_id, dtype=torch.long)  # B, T
         types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
         for at, row in enumerate(rows):
             n_tokens = len(row.ids)
@@ -167,7 +171,9 @@ class CrossEncoder:
         precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._device.dtype)
         mixed = self._autocast and precision is not None
         with torch.inference_mode(), torch.autocast(kind, precision or torch.bfloat16, enabled=mixed):
-            inputs = {"input_ids": ids.to(kind), "token_type_ids": types.to(kind), "attention_mask": mask.to(kind)}
+            inputs = {"input_ids": ids.to(kind), "attention_mask": mask.to(kind)}
+            if self._with_types:
+                inputs["token_type_ids"] = types.to(kind)
             found: FloatArray = read(self._model, inputs).float().cpu().numpy()
         return np.nan_to_num(found, nan=0.0, posinf=30.0, neginf=-30.0)
 

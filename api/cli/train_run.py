@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llm.sources import ModelStore
 
 ENCODER = "all-MiniLM-L6-v2"  # the shipped verifier and reranker are differences to its weights
+LARGE_ENCODER = "all-mpnet-base-v2"  # of the large encoder beside the verifier
 _NAMES = ("base", "data")  # of files that are told apart by their SHA-256
 _BAR_SECONDS = 10.0  # between two states of the progress bar where nobody watches a terminal
 

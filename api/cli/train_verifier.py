@@ -1,5 +1,6 @@
 """`citebound train verifier`."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 
 from api.cli import options, train_options
 from api.cli.models import progress
-from api.cli.train_run import ENCODER, bar, prepare
+from api.cli.train_run import ENCODER, LARGE_ENCODER, Ground, TrainingRun, bar, prepare
 
 
 @click.command(epilog="\b\nExample:\n  citebound train verifier --data data --out runs/verifier --seed 7")
@@ -30,6 +31,11 @@ from api.cli.train_run import ENCODER, bar, prepare
 @click.option("--fp32", is_flag=True, help="No bf16 autocast, for processors without it.")
 @click.option("--resume", is_flag=True, help="Keep the stages in --out that ended, and go on from the last checkpoint.")
 @click.option("--fit-only", is_flag=True, help="Only make the weights folder again from the stages in --out.")
+@click.option(
+    "--large",
+    is_flag=True,
+    help="Train the large encoder that reads again what the verifier is unsure of; goes on where it was stopped.",
+)
 @train_options.config_file
 @options.data_dir
 def verifier(
@@ -40,9 +46,13 @@ def verifier(
     fp32: bool,
     resume: bool,
     fit_only: bool,
+    large: bool,
     data_dir: Path | None,
 ) -> None:
     """Train the verifier in stages, fit its figures on held-back pairs and write both to OUT/weights."""
+    if large:
+        _train_large(data, out, prepare(data_dir), seed=seed, most_pairs=pairs, fp32=fp32)
+        return
     from llm.device import measure_matrix_rate
     from rag.verify.package import Held, make_package
     from rag.verify.stages import STAGES, result_of, stage_settings, train_stages
@@ -60,6 +70,45 @@ def verifier(
     command = " ".join(["citebound", *sys.argv[1:]])
     click.echo("fitting on held-back pairs", err=True)
     made = make_package(trained, encoder, data, out / "weights", ground.device, command=command, held=Held(seed=seed))
+    click.echo(json.dumps(made.measured))
+
+
+def _train_large(data: Path, out: Path, ground: Ground, *, seed: int, most_pairs: int | None, fp32: bool) -> None:
+    """Train the large encoder, fit how it is mixed with the verifier in OUT/weights or the shipped one."""
+    from rag.verify.large_training import large_passes, train_large_passes
+    from rag.verify.package import Held
+    from rag.verify.package_large import make_large_package
+
+    small, base = (ground.models.pull(name, progress()).folder for name in (ENCODER, LARGE_ENCODER))
+    device = dataclasses.replace(ground.device, dtype="fp32") if fp32 else ground.device
+    passes = large_passes(seed, most_pairs)
+    runs = [
+        TrainingRun(
+            out / f"large_{number}",
+            f"pass {number} of {len(passes)}",
+            {"base": LARGE_ENCODER, "config": dataclasses.asdict(settings)},
+            is_main=True,
+        )
+        for number, settings in enumerate(passes, start=1)
+    ]
+    learnt = train_large_passes(
+        data, base, out, passes, device, report=lambda number, row: runs[number - 1].report(row)
+    )
+    for run in runs:
+        run.finish({})
+    command = " ".join(["citebound", *sys.argv[1:]])
+    shown: dict[str, Any] = {}
+
+    def read(part: str, n_read: int, n_cases: int) -> None:
+        if part not in shown:
+            shown[part] = bar(total=n_cases, desc=f"reading the {part} part", unit="case")
+        shown[part].update(n_read - shown[part].n)
+
+    made = make_large_package(
+        learnt, (small, base), data, out / "weights", device, command=command, held=Held(seed=seed), report=read
+    )
+    for one in shown.values():
+        one.close()
     click.echo(json.dumps(made.measured))
 
 

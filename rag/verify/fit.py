@@ -23,16 +23,11 @@ from rag.verify.calibration import (
 )
 from rag.verify.found_answers import ANSWER_FEATURES
 from rag.verify.held_back import Case
-from rag.verify.judge import read_claims, read_signals
-from rag.verify.pairs import (
-    CONTRADICTED,
-    NOT_SUPPORTED,
-    SUPPORTED,
-    Paragraph,
-)
+from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED, Paragraph
+from rag.verify.readings import read_claims, read_signals
 from rag.verify.signals import FEATURES, LEXICAL_FEATURES, MODEL_FEATURES
 from rag.verify.types import VerifierInfo
-from rag.verify.weighing import Parameters, Weighing, long_evidence, share_long, support_scores
+from rag.verify.weighing import Parameters, Weighing, is_asked, long_evidence, share_long, support_scores
 from rag.verify.windows import WordCounts
 
 _MIN_PARAGRAPHS = 3  # a word in fewer counts as one never seen
@@ -54,7 +49,7 @@ _PENALTY = 3.0
 _MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
 _PLATEAU = 0.01
 _READ_TOGETHER = 64  # cases whose pairs fill batches together
-_N_FOLDS = 5
+N_FOLDS = 5
 _AGAINST = (
     "refuted_top",
     "refuted_max",
@@ -119,25 +114,25 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
     within _PLATEAU of the best, on labelled cases with scores of weighings not fitted to them (five folds): the curve
     is flat and its highest point noise, and built cases hold many more twisted claims than answers do.
     """
-    folds = np.arange(len(calibration.labels)) % _N_FOLDS  # cases are in random order
+    folds = np.arange(len(calibration.labels)) % N_FOLDS  # cases are in random order
     unsure = VerifierInfo(name=name, version=version, threshold=0.5)
     held_out = np.zeros(len(folds))
-    for fold in range(_N_FOLDS):
+    for fold in range(N_FOLDS):
         fitted = _fit_support(_at(calibration, folds != fold), unsure, base_sha256)
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), replace(fitted, veto=False))
     parameters = _fit_support(calibration, unsure, base_sha256)
     labelled = np.array([is_labelled(source) for source in calibration.sources])
-    threshold = _middle_of_the_best(held_out[labelled], calibration.supported[labelled])
+    threshold = middle_of_the_best(held_out[labelled], calibration.supported[labelled])
     return replace(parameters, info=replace(unsure, threshold=threshold))
 
 
 def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> Parameters:
     """The five weighings and the scale of long claims; what weighs long ones is fitted on those that are not short."""
-    values, labels, shares = calibration.values, calibration.supported, _source_shares(calibration.sources)
+    values, labels, shares = calibration.values, calibration.supported, source_shares(calibration.sources)
     share = share_long(values)
-    is_asked = values[:, FEATURES.index("asked")] > 0
-    short = _fit(values, labels, shares, _WORD_SIGNALS + _MODEL_SIGNALS, (share < 1) & ~is_asked)
-    asked = _fit(values, labels, shares, _ASKED_SIGNALS, (share < 1) & is_asked)
+    asks = is_asked(values)
+    short = _fit(values, labels, shares, _WORD_SIGNALS + _MODEL_SIGNALS, (share < 1) & ~asks)
+    asked = _fit(values, labels, shares, _ASKED_SIGNALS, (share < 1) & asks)
     words = _fit(values, labels, shares, _WORD_SIGNALS, share > 0)
     model = _fit(values, labels, shares, _MODEL_SIGNALS + ANSWER_FEATURES, share > 0)
     long = share >= _MOSTLY_LONG
@@ -169,7 +164,7 @@ def _fit(
     return Weighing(weights=weights, bias=round(fitted.bias, 5))
 
 
-def _middle_of_the_best(scores: Array, labels: Array) -> float:
+def middle_of_the_best(scores: Array, labels: Array) -> float:
     """The middle of the thresholds with almost the best balanced accuracy, of steps of 0.005."""
     candidates = np.arange(0.1, 0.9, 0.005)
     found = np.array([balanced_accuracy(scores >= at, labels) for at in candidates])
@@ -184,8 +179,12 @@ def scores_of(signals: Signals, parameters: Parameters) -> Array:
 
 def measure(signals: Signals, parameters: Parameters) -> dict[str, float | int]:
     """How good the scores are on cases that nothing was fitted to."""
-    scores, labels = scores_of(signals, parameters), signals.supported
-    said = scores >= parameters.info.threshold
+    return measure_scores(scores_of(signals, parameters), signals.supported, parameters.info.threshold)
+
+
+def measure_scores(scores: Array, labels: Array, threshold: float) -> dict[str, float | int]:
+    """How good scores (n,) are at telling labels (n,) of 0 and 1."""
+    said = scores >= threshold
     base_rate = float(labels.mean())
     return {
         "n": len(labels),
@@ -229,7 +228,7 @@ def is_labelled(source: str) -> bool:
     return not source.startswith("squad")
 
 
-def _source_shares(sources: Sequence[str]) -> Array:
+def source_shares(sources: Sequence[str]) -> Array:
     """(n,) weights by which labelled and built cases count the same in sum, 1 on average."""
     labelled = np.array([is_labelled(source) for source in sources])
     n_labelled = int(labelled.sum())

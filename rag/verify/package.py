@@ -34,7 +34,7 @@ from rag.weight_changes import sha256_of_base
 CARD_FILE = "model_card.md"
 NAME = "citebound-verifier"
 VERSION = "3"
-_MEASURED_ON = "verify_train, held back by evidence text"
+MEASURED_ON = "verify_train, held back by evidence text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def make_package(
             balanced_accuracy=labelled["balanced_accuracy"],
             ece=labelled["ece"],
             brier=labelled["brier"],
-            measured_on=_MEASURED_ON,
+            measured_on=MEASURED_ON,
         ),
         measured=measured,
     )

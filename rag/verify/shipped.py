@@ -2,10 +2,12 @@
 
 `verifier.safetensors` holds the differences to the base encoder (`rag.weight_changes`). `verifier.json` holds name,
 version, the base's SHA-256, the weights of the signals, the calibration, the threshold and the measured error,
-`words.json` in how many training paragraphs each word stands.
+`words.json` in how many training paragraphs each word stands. `large.safetensors` and `large.json` are the same of the
+large encoder, which reads again what the verifier is unsure of.
 """
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import NotReadyError
+from rag.verify.large_reader import LargeParameters, Mix
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import Parameters, Weighing
 from rag.verify.windows import WordCounts
@@ -25,8 +28,11 @@ SHIPPED_FOLDER = Path(__file__).with_name("weights")
 WEIGHTS_FILE = "verifier.safetensors"
 PARAMETERS_FILE = "verifier.json"
 WORDS_FILE = "words.json"
+LARGE_WEIGHTS_FILE = "large.safetensors"
+LARGE_PARAMETERS_FILE = "large.json"
 N_OUTCOMES = 3  # logits of a pair of evidence and claim: supported, contradicted, unsupported
 N_TOKEN_SCORES = 2  # of each token of the evidence: whether an answer begins there, and whether one ends there
+_MIXES = ("short", "asked", "long")
 _WEIGHINGS = ("short", "asked", "words", "model", "contradiction")
 
 
@@ -46,8 +52,38 @@ def read_parameters(folder: Path = SHIPPED_FOLDER) -> Parameters:
 
 def write_parameters(parameters: Parameters, folder: Path) -> None:
     """Writes `verifier.json`."""
-    text = json.dumps(dataclasses.asdict(parameters), indent=1, ensure_ascii=False)
-    (folder / PARAMETERS_FILE).write_text(text + "\n", encoding="utf-8")
+    _write(parameters, folder / PARAMETERS_FILE)
+
+
+def read_large_parameters(folder: Path = SHIPPED_FOLDER) -> LargeParameters:
+    """The figures of `large.json`.
+
+    Raises:
+        NotReadyError: the file is missing, is not one of this version, or belongs to another `verifier.json`.
+    """
+    path = folder / LARGE_PARAMETERS_FILE
+    row = _read(path)
+    try:
+        mixes: dict[str, Any] = {name: Mix(**row.pop(name)) for name in _MIXES}
+        parameters = LargeParameters(info=VerifierInfo(**row.pop("info")), **mixes, **row)
+    except (KeyError, TypeError) as error:
+        raise NotReadyError(f"{path} is of another version; install the package again") from error
+    if parameters.verifier_sha256 != sha256_of_parameters(folder):
+        raise NotReadyError(
+            f"{path} belongs to another verifier than {PARAMETERS_FILE} beside it; install the package again, or run "
+            "citebound train verifier --large"
+        )
+    return parameters
+
+
+def write_large_parameters(parameters: LargeParameters, folder: Path) -> None:
+    """Writes `large.json`."""
+    _write(parameters, folder / LARGE_PARAMETERS_FILE)
+
+
+def sha256_of_parameters(folder: Path) -> str:
+    """The SHA-256 of `verifier.json`."""
+    return hashlib.sha256((folder / PARAMETERS_FILE).read_bytes()).hexdigest()
 
 
 def read_words(folder: Path = SHIPPED_FOLDER) -> WordCounts:
@@ -99,6 +135,11 @@ def read_weights(base_folder: Path, folder: Path = SHIPPED_FOLDER) -> "dict[str,
         NotReadyError: a file is missing.
     """
     return read_changed(base_folder, folder / WEIGHTS_FILE)
+
+
+def _write(parameters: Parameters | LargeParameters, path: Path) -> None:
+    text = json.dumps(dataclasses.asdict(parameters), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.verify.calibration import Array, sigmoid
+from rag.verify.calibration import Array, Flags, sigmoid
 from rag.verify.signals import FEATURES
 from rag.verify.types import VerifierInfo
 
@@ -68,6 +68,11 @@ def share_long(values: Array) -> Array:
     return np.clip((n_words - SHORT_WORDS) / (LONG_WORDS - SHORT_WORDS), 0.0, 1.0)
 
 
+def is_asked(values: Array) -> Flags:
+    """Which claims are answers read after their question, (n,)."""
+    return np.asarray(values[:, _ASKED] > 0, dtype=np.bool_)
+
+
 def support_scores(parameters: Parameters, values: Array, vetoed: Sequence[bool]) -> Array:
     """The probability that each claim is supported, (n,), from its FEATURES (n, len(FEATURES)).
 
@@ -78,8 +83,7 @@ def support_scores(parameters: Parameters, values: Array, vetoed: Sequence[bool]
     """
     long = parameters.slope * long_evidence(parameters.words, parameters.model, values) + parameters.intercept
     share = share_long(values)
-    is_asked = values[:, _ASKED] > 0
-    short = np.where(is_asked, parameters.asked.log_odds(values), parameters.short.log_odds(values))
+    short = np.where(is_asked(values), parameters.asked.log_odds(values), parameters.short.log_odds(values))
     scores = sigmoid((1 - share) * short + share * long)
     if parameters.veto:
         most = VETOED * parameters.info.threshold

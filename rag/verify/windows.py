@@ -24,6 +24,7 @@ _WIDTH_COST = 0.97  # a window of two sentences must say 3 % more than one to be
 _AROUND_ONE = 2  # windows around the same sentence, at most: alone, and with what stands around it
 _GATHERED_SENTENCES = 5
 _GATHERED_WORDS = 140  # with the claim it stays within what the model reads
+_DIGEST_WORDS = 170  # the same for the large encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,29 @@ class EvidenceSentences:
             Stretch(evidence=runs[at][0].evidence, text=" ".join(one.text for one in runs[at]))
             for at in sorted(order[:n_stretches])
         )
+
+    def digest(self, weights: Mapping[str, float]) -> str:
+        """Everything, where it is short; else the gathered sentences, those of the best windows and their neighbours.
+
+        At most _DIGEST_WORDS words, in the order in which they stand.
+        """
+        n_words = [len(sentence.text.split()) for sentence in self.sentences]
+        if sum(n_words) <= _DIGEST_WORDS:
+            return self.text
+        gathered = self._gathered(weights)
+        best = self.best_windows(weights)
+        where = {id(sentence): place for place, sentence in enumerate(self.sentences)}
+        held = [
+            where[id(sentence)] for window in ((gathered, *best) if gathered else best) for sentence in window.sentences
+        ]
+        beside = [place for at in held for place in (at - 1, at + 1)]
+        chosen: set[int] = set()
+        left = _DIGEST_WORDS
+        for place in (*held, *beside):
+            if 0 <= place < len(n_words) and place not in chosen and n_words[place] <= left:
+                chosen.add(place)
+                left -= n_words[place]
+        return " ".join(self.sentences[place].text for place in sorted(chosen))
 
     def _gathered(self, weights: Mapping[str, float]) -> Window | None:
         """The sentences that together hold most of the claim's words, in order; None where one or neighbours do."""

@@ -3,6 +3,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,20 +125,10 @@ def library(make_library: Callable[[str], Library]) -> Library:
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of one layer with random weights, as the base encoder's folder lies on disk."""
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny")
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,:?"
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    entries = [*special, *letters, *(f"##{letter}" for letter in letters), *(w for w in WORDS if w not in letters)]
-    tokenizer = Tokenizer(models.WordPiece({entry: n for n, entry in enumerate(entries)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens(special)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
+    tokenizer = _tiny_tokenizer({"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"})
     torch.manual_seed(5)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
@@ -154,3 +145,47 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 128, "mask_token": "[MASK]", **names})
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_large_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MPNet of three layers with random weights, as the large encoder's folder lies on disk."""
+    import torch
+    from transformers import MPNetConfig, MPNetModel
+
+    folder = tmp_path_factory.mktemp("tiny_large")
+    tokenizer = _tiny_tokenizer({"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "[UNK]", "mask": "<mask>"})
+    torch.manual_seed(6)
+    model = MPNetModel(
+        MPNetConfig(
+            vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+            intermediate_size=64, max_position_embeddings=320,
+        )
+    )  # fmt: skip
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MPNetTokenizer"}))
+    return folder
+
+
+def _tiny_tokenizer(special: dict[str, str]) -> Any:
+    """Word pieces of single letters and of WORDS, as BERT's; the special ones have the first numbers in their order."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,:?"
+    names = list(special.values())
+    entries = [*names, *letters, *(f"##{letter}" for letter in letters), *(w for w in WORDS if w not in letters)]
+    tokenizer = Tokenizer(models.WordPiece({entry: n for n, entry in enumerate(entries)}, unk_token=special["unk"]))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(names)
+    first, last = special["cls"], special["sep"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B:1 {last}:1",
+        special_tokens=[(first, names.index(first)), (last, names.index(last))],
+    )
+    return tokenizer

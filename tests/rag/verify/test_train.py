@@ -41,7 +41,7 @@ def trained(tiny_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def package(trained: Path, tiny_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("weights")
-    held = Held(n_built=60)
+    held = Held(n_built=60, n_long=30, n_asked=60)
     make_package(trained / "model", tiny_base, tiny_data, out, CPU, command="citebound train verifier", held=held)
     return out
 

@@ -1,0 +1,141 @@
+"""How the readings of the large encoder are mixed with the verifier's scores, fitted on held-back pairs.
+
+As in `rag.verify.fit` everything comes from the calibration part; the test part only measures.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rag.cross_encoder import PairModel, PlaceModel
+from rag.verify.calibration import Array, Flags, fit_logistic
+from rag.verify.fit import N_FOLDS, is_labelled, measure_scores, middle_of_the_best, source_shares
+from rag.verify.held_back import Case
+from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pairs_of, unsure
+from rag.verify.pairs import SUPPORTED
+from rag.verify.readings import read_claims, read_signals
+from rag.verify.types import VerifierInfo
+from rag.verify.weighing import VETOED, Parameters, is_asked, share_long, support_scores
+from rag.verify.windows import WordCounts
+
+_PENALTY = 1.0
+_READ_TOGETHER = 64  # cases whose pairs fill batches together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain:
+    """What both encoders made of some cases."""
+
+    values: Array  # (n, len(FEATURES))
+    first: Array  # (n,) the verifier's scores
+    found: Array  # (n, 3) log-odds to mix; 0 where nothing was read again
+    again: Flags  # (n,) whether it was
+    vetoed: Flags  # (n,)
+    supported: Array  # (n,) of 0 and 1
+    sources: tuple[str, ...]
+
+
+def read_twice(
+    cases: Sequence[Case],
+    model: PlaceModel,
+    parameters: Parameters,
+    counts: WordCounts,
+    large: PairModel,
+    *,
+    report: Callable[[int], None] = lambda n_read: None,
+) -> ReadAgain:
+    """Every case (of a long claim its first part) by the verifier, and the unsure ones by the large encoder as well.
+
+    Cases with nothing to read are left out; `report` hears how many cases were read.
+    """
+    kept: list[Case] = []
+    columns: list[tuple[Array, Array, Array, Flags, Flags]] = []
+    for start in range(0, len(cases), _READ_TOGETHER):
+        readings = []
+        for case in cases[start : start + _READ_TOGETHER]:
+            of_case = read_claims([case.claim], case.evidence, counts)[:1]
+            readings += of_case
+            kept += [case] * len(of_case)
+        values = np.array([read.values for read in read_signals(readings, model)], dtype=np.float64)
+        vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
+        first = support_scores(parameters, values, list(vetoed))
+        again = unsure(first, vetoed)
+        found = np.zeros((len(readings), 3))
+        pairs = [
+            pair for reading, is_read in zip(readings, again, strict=True) if is_read for pair in pairs_of(reading)
+        ]
+        if pairs:
+            found[again] = found_log_odds(first[again], large.logits(pairs))
+        columns.append((values, first, found, again, vetoed))
+        report(len(kept))
+    values, first, found, again, vetoed = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return ReadAgain(
+        values=values,
+        first=first,
+        found=found,
+        again=again,
+        vetoed=vetoed,
+        supported=np.array([case.label == SUPPORTED for case in kept], dtype=np.float64),
+        sources=tuple(case.source for case in kept),
+    )
+
+
+def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
+    """The mixes and the threshold, which is chosen as `rag.verify.fit.fit_parameters` does; nothing is measured yet.
+
+    Args:
+        calibration: what was read.
+        info: name and version; its threshold is replaced.
+    """
+    folds = np.arange(len(calibration.sources)) % N_FOLDS  # cases are in random order
+    held_out = np.zeros(len(folds))
+    for fold in range(N_FOLDS):
+        fitted = _fit_mixes(_at(calibration, folds != fold), replace(info, threshold=1.0))
+        held_out[folds == fold] = scores_of(_at(calibration, folds == fold), fitted)
+    labelled = np.array([is_labelled(source) for source in calibration.sources])
+    threshold = middle_of_the_best(held_out[labelled], calibration.supported[labelled])
+    return _fit_mixes(calibration, replace(info, threshold=threshold))
+
+
+def scores_of(read: ReadAgain, parameters: LargeParameters) -> Array:
+    """The score of each case, as the judge gives it."""
+    scores = np.where(read.vetoed, np.minimum(read.first, VETOED * parameters.info.threshold), read.first)
+    scores[read.again] = mixed(parameters, read.found[read.again], read.values[read.again])
+    return scores
+
+
+def measure_large(
+    read: ReadAgain, parameters: LargeParameters, wanted: Callable[[str], bool]
+) -> dict[str, float | int]:
+    """How good the scores are on the cases of some sources, and what share of them was read again."""
+    at = np.array([wanted(source) for source in read.sources])
+    found = measure_scores(scores_of(read, parameters)[at], read.supported[at], parameters.info.threshold)
+    return {**found, "read_again": round(float(read.again[at].mean()), 4)}
+
+
+def _fit_mixes(read: ReadAgain, info: VerifierInfo) -> LargeParameters:
+    share, asks, shares = share_long(read.values), is_asked(read.values), source_shares(read.sources)
+
+    def fit(chosen: Flags) -> Mix:
+        at = chosen & read.again
+        fitted = fit_logistic(read.found[at], read.supported[at], (1, 1, 1), weights=shares[at], penalty=_PENALTY)
+        first, top, digest = (round(float(weight), 5) for weight in fitted.weights)
+        return Mix(first=first, top=top, digest=digest, bias=round(fitted.bias, 5))
+
+    return LargeParameters(
+        info=info, short=fit((share < 1) & ~asks), asked=fit((share < 1) & asks), long=fit(share > 0)
+    )
+
+
+def _at(read: ReadAgain, chosen: Flags) -> ReadAgain:
+    """The cases where `chosen` is true."""
+    return ReadAgain(
+        values=read.values[chosen],
+        first=read.first[chosen],
+        found=read.found[chosen],
+        again=read.again[chosen],
+        vetoed=read.vetoed[chosen],
+        supported=read.supported[chosen],
+        sources=tuple(source for source, is_in in zip(read.sources, chosen, strict=True) if is_in),
+    )

@@ -1,0 +1,120 @@
+"""What the verifier is unsure of, read again by an encoder of four times its width.
+
+The large encoder is too slow for every claim and errs differently from the small one, so only claims with a score in
+between are shown to it: once with the window that holds most of the claim's words, once with a digest of all evidence.
+A logistic function of the three log-odds (the verifier's own, those of both readings) gives the score that stands. As
+in `rag.verify.weighing` there is one for short claims, one for answers read after their question, one for long claims,
+and in between they are mixed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from llm.types import Cancel
+from rag.cross_encoder import PairModel
+from rag.types import FloatArray
+from rag.verify.calibration import Array, Flags, sigmoid
+from rag.verify.readings import Reading
+from rag.verify.signals import log_odds
+from rag.verify.types import VerifierInfo
+from rag.verify.weighing import VETOED, is_asked, share_long
+
+UNSURE = (0.03, 0.97)  # scores between which a claim is read again
+_SUPPORTED = 0  # outcome
+_CLIP = 1e-6  # of a score, so that its log-odds are finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """log-odds = first · verifier's + top · best window's + digest · digest's + bias."""
+
+    first: float
+    top: float
+    digest: float
+    bias: float
+
+    def log_odds(self, found: Array) -> Array:
+        """(n,) from (n, 3)."""
+        return np.asarray(found @ np.array([self.first, self.top, self.digest]) + self.bias, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeParameters:
+    """The figures that belong to the large encoder's weights."""
+
+    info: VerifierInfo  # of the verifier with it
+    short: Mix
+    asked: Mix
+    long: Mix
+    base_sha256: str | None = None  # of the base encoder's model.safetensors
+    verifier_sha256: str | None = None  # of the verifier.json whose scores are mixed
+    measured: Mapping[str, Any] = field(default_factory=dict)  # for people
+
+
+def unsure(scores: Array, vetoed: Flags) -> Flags:
+    """Which claims are read again; what an explicit comparison rules out stays out, (n,)."""
+    return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed, dtype=np.bool_)
+
+
+def pairs_of(reading: Reading) -> list[tuple[str, str]]:
+    """What the large encoder is shown of one reading."""
+    return [(reading.windows[0].text, reading.wording.text), (reading.digest, reading.wording.text)]
+
+
+def found_log_odds(scores: Array, logits: FloatArray) -> Array:
+    """(n, 3) what is mixed, from n scores and (2 n, 3) logits of `pairs_of` each."""
+    clipped = np.clip(scores, _CLIP, 1 - _CLIP)
+    own = np.log(clipped / (1 - clipped))
+    again = log_odds(logits, _SUPPORTED).astype(np.float64).reshape(-1, 2)
+    return np.column_stack((own, again))
+
+
+def mixed(parameters: LargeParameters, found: Array, values: Array) -> Array:
+    """The scores that stand, (n,), from `found_log_odds` and the FEATURES (n, len(FEATURES)) of what was read."""
+    share = share_long(values)
+    short = np.where(is_asked(values), parameters.asked.log_odds(found), parameters.short.log_odds(found))
+    return sigmoid((1 - share) * short + share * parameters.long.log_odds(found))
+
+
+class LargeReader:
+    """Reads again what a verifier is unsure of. Deterministic and thread-safe, as its model is."""
+
+    def __init__(self, model: PairModel, parameters: LargeParameters) -> None:
+        self.model = model
+        self._parameters = parameters
+
+    @property
+    def info(self) -> VerifierInfo:
+        """Name, version, threshold and measured error of the verifier with this reader."""
+        return self._parameters.info
+
+    def scores(
+        self,
+        readings: Sequence[Reading],
+        values: Array,
+        first: Array,
+        *,
+        cancel: Cancel | None = None,
+    ) -> Array:
+        """The scores that stand of claims, (n,).
+
+        Args:
+            readings: n of them.
+            values: their FEATURES, (n, len(FEATURES)).
+            first: the verifier's scores, (n,).
+            cancel: asked between two batches.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
+        scores = np.where(vetoed, np.minimum(first, VETOED * self.info.threshold), first)
+        again = np.flatnonzero(unsure(first, vetoed))
+        if again.size:
+            pairs = [pair for at in again.tolist() for pair in pairs_of(readings[at])]
+            found = found_log_odds(first[again], self.model.logits(pairs, cancel=cancel))
+            scores[again] = mixed(self._parameters, found, values[again])
+        return scores

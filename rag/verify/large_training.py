@@ -1,0 +1,282 @@
+"""Training of the large encoder, which reads again what the verifier is unsure of.
+
+An encoder of four times MiniLM's width learns the same three outcomes from the same kinds of pairs, and from questions
+in two steps. Only low-rank adapters on its upper layers and the classifier learn: what is shipped stays small, and a
+step costs two thirds of one that changes every weight. Steps, checkpoints and gradients are those of the decoder's
+training (`llm.training`); without dropout, so that the same seed gives the same weights.
+"""
+
+import functools
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llm.training.cores import backward_on_cores
+from llm.training.forward import autocast
+from llm.training.loop import Report, Steps, run_steps
+from llm.types import Device
+from rag.errors import InvalidInputError
+from rag.large_cross_encoder import large_classifier
+from rag.low_rank_changes import read_shipped, write_low_rank
+from rag.token_counter import load_tokenizer
+from rag.verify.built_pairs import PairBuilder
+from rag.verify.pairs import TrainingPair, joined, only, part_of, read_labelled, read_paragraphs, varied
+from rag.verify.shipped import N_OUTCOMES
+from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
+from rag.verify.training_parts import LikeLengthBatches, merged_label_loss
+from rag.verify.two_step_pairs import TwoStepBuilder
+
+MAX_TOKENS = 208  # of a training pair
+_MAX_CHARS = 1_600  # of evidence; longer pairs are left out
+_ADAPTED = r".*encoder\.layer\.(?:{layers})\..*(?:attn\.[qkvo]|dense)$"
+_LENGTH_STEP = 16  # lengths are rounded up: kernels are compiled for each new shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeSettings:
+    """How to train."""
+
+    seed: int
+    n_labelled: int  # pairs of verify_train, varied and joined
+    n_built: int  # pairs built from SQuAD
+    n_two_step: int  # of questions in two steps
+    peak_lr: float
+    rank: int = 16  # of the adapters
+    first_layer: int = 2  # that learns; what is below needs no gradients
+    batch_size: int = 32
+    warmup: float = 0.06  # share of the steps; linear decay after it
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.05
+    checkpoint_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if self.batch_size < 1 or self.rank < 1 or min(self.n_labelled, self.n_built, self.n_two_step) < 0:
+            raise InvalidInputError("Batch size and rank must be at least 1 and the numbers of pairs at least 0.")
+
+
+def large_passes(seed: int, most_pairs: int | None = None) -> list[LargeSettings]:
+    """The two passes in which the shipped weights came about, on pairs of their own; less of each for a quick try."""
+
+    def few(n_pairs: int) -> int:
+        return n_pairs if most_pairs is None else min(n_pairs, most_pairs // 3 + 1)
+
+    return [
+        LargeSettings(seed=seed, n_labelled=few(10_000), n_built=few(7_000), n_two_step=few(3_000), peak_lr=4e-4),
+        LargeSettings(seed=seed + 1, n_labelled=few(9_000), n_built=few(6_000), n_two_step=few(5_000), peak_lr=3e-4),
+    ]
+
+
+def train_large_passes(
+    data: Path,
+    base: Path,
+    out: Path,
+    passes: Sequence[LargeSettings],
+    device: Device,
+    *,
+    report: Callable[[int, dict[str, Any]], None] = lambda number, row: None,
+) -> Path:
+    """Trains all passes, each in `out/large_1`, `out/large_2` …, and goes on where they were left.
+
+    The last one's result is returned. `report` hears the number of the pass and the figures of each step.
+
+    Raises:
+        InvalidInputError: no passes, or a file of the data folder is missing.
+    """
+    learnt: Path | None = None
+    for number, settings in enumerate(passes, start=1):
+        learnt = train_large(
+            large_pairs(data, settings),
+            base,
+            out / f"large_{number}",
+            settings,
+            device,
+            start=learnt,
+            report=functools.partial(report, number),
+        )
+    if learnt is None:
+        raise InvalidInputError("There are no passes to train.")
+    return learnt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepSettings:
+    """What `llm.training.loop` asks: up in a line, then down in a line to nothing."""
+
+    peak_lr: float
+    warmup_steps: int
+    decay_steps: int
+    weight_decay: float
+    checkpoint_seconds: float
+    final_lr_share: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 1.0
+    evaluate_every: int = 1
+
+
+def large_pairs(data: Path, settings: LargeSettings) -> list[TrainingPair]:
+    """What one run trains on; the same folder and seed give the same pairs in the same order.
+
+    Raises:
+        InvalidInputError: a file of the data folder is missing.
+    """
+    rng = random.Random(settings.seed)
+    paragraphs = [p for p in read_paragraphs(data / PARAGRAPHS_FILE) if part_of(p.title) == "train"]
+    labelled = only(read_labelled(data / PAIRS_FILE), "train")
+    pairs = varied(labelled, rng) + joined(labelled, rng)
+    rng.shuffle(pairs)
+    pairs = pairs[: settings.n_labelled]
+    pairs += PairBuilder(paragraphs, rng).build(settings.n_built)
+    pairs += TwoStepBuilder(paragraphs, rng).build(settings.n_two_step)
+    pairs = [pair for pair in pairs if len(pair.evidence) <= _MAX_CHARS]
+    rng.shuffle(pairs)
+    return pairs
+
+
+def train_large(
+    pairs: Sequence[TrainingPair],
+    base: Path,
+    out: Path,
+    settings: LargeSettings,
+    device: Device,
+    *,
+    start: Path | None = None,
+    report: Report = lambda row: None,
+) -> Path:
+    """Train once through `pairs`; returns the file of what was learnt, `out/large.safetensors`.
+
+    Goes on from `out/checkpoint` where there is one, and returns at once where the file is there already.
+
+    Args:
+        pairs: as `large_pairs` builds them.
+        base: the folder of the encoder (MPNet); its weights, config.json and tokenizer are read.
+        out: for checkpoint and result.
+        settings: how.
+        device: where; bf16 is autocast, anything else computes in float32.
+        start: what an earlier training left, to go on from; None: adapters that change nothing yet.
+        report: hears of each step, see `llm.training.loop`; `pairs` is among the figures.
+
+    Raises:
+        InvalidInputError: no pairs.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    result = out / "large.safetensors"
+    if result.is_file():
+        return result
+    if not pairs:
+        raise InvalidInputError("There are no pairs to train on.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        classifier = large_classifier(base, n_outcomes=N_OUTCOMES)
+        layers = "|".join(str(at) for at in range(settings.first_layer, classifier.config.num_hidden_layers))
+        lora = LoraConfig(
+            r=settings.rank,
+            lora_alpha=2 * settings.rank,
+            target_modules=_ADAPTED.format(layers=layers),
+            lora_dropout=0.0,
+            modules_to_save=["classifier"],
+        )
+        model: Any = get_peft_model(classifier, lora).to(device.kind)
+    if start is not None:
+        _go_on_from(model, read_shipped(start))
+    if device.dtype == "bf16":  # what does not learn needs no conversion before each product
+        for module in adapted(model).values():
+            module.base_layer.to(torch.bfloat16)
+    tokenizer = load_tokenizer(base)
+    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
+    lengths = [len(pair.evidence) + len(pair.claim) for pair in pairs]
+    batches = list(LikeLengthBatches(lengths, batch_size=settings.batch_size, seed=settings.seed))
+    n_up = round(len(batches) * settings.warmup)
+    steps = _StepSettings(
+        peak_lr=settings.peak_lr,
+        warmup_steps=n_up,
+        decay_steps=max(1, len(batches) - n_up),
+        weight_decay=settings.weight_decay,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    n_at_once = device.n_threads if device.kind == "cpu" else 1
+    with backward_on_cores(model.parameters(), device) as add_gradients:
+
+        def backward(step: int) -> dict[str, float]:
+            rows = [pairs[at] for at in batches[step]]
+            shares = list(_shares(rows, n_at_once))
+            widths: list[int] = []
+
+            def loss_of(share: Sequence[TrainingPair]) -> torch.Tensor:
+                inputs = encoded(share, tokenizer, device)
+                widths.append(inputs["input_ids"].numel())
+                with autocast(device):
+                    logits = model(**inputs).logits
+                labels = torch.tensor([pair.label for pair in share], device=device.kind)
+                return merged_label_loss(logits, labels, settings.label_smoothing) * (len(share) / len(rows))
+
+            losses = add_gradients(shares, loss_of)
+            return {"loss": sum(losses), "pairs": len(rows), "tokens": sum(widths)}
+
+        run_steps(
+            model,
+            Steps(n_steps=len(batches), backward=backward, evaluate=None),
+            folder=out / "checkpoint",
+            config=steps,
+            identity={"settings": asdict(settings), "data": _digest(pairs)},
+            device=device,
+            report=report,
+        )
+    _write(model, result)
+    return result
+
+
+def encoded(pairs: Sequence[TrainingPair], tokenizer: Any, device: Device) -> dict[str, torch.Tensor]:
+    """One padded batch, as the model takes it."""
+    rows = [row.ids for row in tokenizer.encode_batch([(pair.evidence, pair.claim) for pair in pairs])]
+    width = -(-max(map(len, rows)) // _LENGTH_STEP) * _LENGTH_STEP
+    ids = torch.ones((len(rows), width), dtype=torch.long)  # B, T; 1 is <pad> in MPNet's vocabulary
+    mask = torch.zeros_like(ids)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)] = torch.tensor(row)
+        mask[at, : len(row)] = 1
+    return {"input_ids": ids.to(device.kind), "attention_mask": mask.to(device.kind)}
+
+
+def _shares(rows: Sequence[TrainingPair], n_shares: int) -> Iterator[Sequence[TrainingPair]]:
+    for start in range(min(n_shares, len(rows))):
+        yield rows[start::n_shares]
+
+
+def adapted(model: Any) -> dict[str, Any]:
+    """The layers with adapters, by the name that they have in the classifier."""
+    return {name: module for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A")}
+
+
+def _go_on_from(model: Any, learnt: "Mapping[str, torch.Tensor]") -> None:
+    last = model.get_base_model().classifier.modules_to_save["default"]
+    with torch.no_grad():
+        for name, module in adapted(model).items():
+            module.lora_A["default"].weight.copy_(learnt[f"{name}.weight.a"])
+            module.lora_B["default"].weight.copy_(learnt[f"{name}.weight.b"] / module.scaling["default"])
+        for name, tensor in last.state_dict().items():
+            tensor.copy_(learnt[f"classifier.{name}"])
+
+
+def _write(model: Any, file: Path) -> None:
+    """What was learnt, as `rag.low_rank_changes` ships it."""
+    changes: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for name, module in adapted(model).items():
+        scale = module.scaling["default"]
+        changes[f"{name}.weight"] = (module.lora_A["default"].weight, module.lora_B["default"].weight * scale)
+    last = model.get_base_model().classifier.modules_to_save["default"]
+    own = {f"classifier.{name}": tensor for name, tensor in last.state_dict().items()}
+    fresh = file.with_name(f".{file.name}.new")
+    detached = {name: (a.detach().cpu(), b.detach().cpu()) for name, (a, b) in changes.items()}
+    write_low_rank(detached, {name: tensor.detach().cpu() for name, tensor in own.items()}, fresh)
+    fresh.replace(file)
+
+
+def _digest(pairs: Sequence[TrainingPair]) -> str:
+    return hashlib.sha256(repr([(pair.evidence, pair.claim, pair.label) for pair in pairs]).encode()).hexdigest()

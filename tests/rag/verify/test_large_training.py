@@ -1,0 +1,136 @@
+"""The large encoder's training, packaging and reading, end to end with a tiny random encoder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llm.types import Device
+from rag.errors import InvalidInputError, NotReadyError
+from rag.low_rank_changes import read_shipped
+from rag.verify.claims import split_claims
+from rag.verify.judge import load_judge
+from rag.verify.large_training import large_pairs, large_passes, train_large, train_large_passes
+from rag.verify.package import Held, make_package
+from rag.verify.package_large import CARD_FILE, NAME, make_large_package
+from rag.verify.shipped import LARGE_WEIGHTS_FILE, read_large_parameters, read_parameters, write_parameters
+from rag.verify.train import TrainSettings, train_verifier, training_pairs
+
+CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
+PASSES = [
+    dataclasses.replace(one, batch_size=4, rank=2, first_layer=1, checkpoint_seconds=0.0) for one in large_passes(5, 30)
+]
+SMALL = TrainSettings(seed=1, n_built=24, n_labelled_passes=1, n_pairs=16, batch_size=4, log_steps=2, bf16=False)
+
+
+@pytest.fixture(scope="module")
+def learnt(tiny_large_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("large")
+    heard: list[int] = []
+
+    def report(number: int, row: dict[str, Any]) -> None:
+        heard.append(number)
+        assert row["loss"] > 0
+        assert row["tokens_per_second"] > 0
+
+    found = train_large_passes(tiny_data, tiny_large_base, out, PASSES, CPU, report=report)
+    assert set(heard) == {1, 2}
+    return found
+
+
+@pytest.fixture(scope="module")
+def package(
+    learnt: Path, tiny_base: Path, tiny_large_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    run, out = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("weights")
+    small = train_verifier(training_pairs(tiny_data, SMALL), tiny_base, run, SMALL)
+    held = Held(n_built=60, n_long=30, n_asked=60)
+    make_package(small, tiny_base, tiny_data, out, CPU, command="citebound train verifier", held=held)
+    read: list[tuple[str, int, int]] = []
+    make_large_package(
+        learnt, (tiny_base, tiny_large_base), tiny_data, out, CPU, command="citebound train verifier --large",
+        held=held, report=lambda *row: read.append(row),
+    )  # fmt: skip
+    assert {part for part, _, _ in read} == {"calibration", "test"}
+    return out
+
+
+def test_pairs_come_from_everywhere_and_are_the_same_for_a_seed(tiny_data: Path) -> None:
+    (settings, _) = large_passes(5, 300)
+    pairs = large_pairs(tiny_data, settings)
+    assert pairs == large_pairs(tiny_data, settings)
+    assert pairs != large_pairs(tiny_data, dataclasses.replace(settings, seed=6))
+    assert {pair.source.split("_")[0] for pair in pairs} >= {"fever", "fm2", "squad"}
+
+
+def test_a_pass_goes_on_from_what_the_one_before_learnt(learnt: Path) -> None:
+    first, second = (read_shipped(learnt.parents[1] / f"large_{n}" / learnt.name) for n in (1, 2))
+    assert first.keys() == second.keys()
+    assert all(name.startswith(("mpnet.encoder.layer.1.", "mpnet.encoder.layer.2.", "classifier.")) for name in first)
+    near = [float((first[name] - second[name]).norm() / first[name].norm()) for name in first if name.endswith(".a")]
+    assert 0 < max(near) < 0.5  # drawn anew they would lie √2 apart
+
+
+class _KilledError(Exception):
+    """Ends a run after its second step is in a checkpoint."""
+
+
+def test_a_stopped_run_ends_where_an_unbroken_one_does(tiny_large_base: Path, tiny_data: Path, tmp_path: Path) -> None:
+    pairs = large_pairs(tiny_data, PASSES[0])
+    whole = read_shipped(train_large(pairs, tiny_large_base, tmp_path / "whole", PASSES[0], CPU))
+
+    def killed(row: dict[str, Any]) -> None:
+        if row["step"] == 3:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        train_large(pairs, tiny_large_base, tmp_path / "broken", PASSES[0], CPU, report=killed)
+    again = read_shipped(train_large(pairs, tiny_large_base, tmp_path / "broken", PASSES[0], CPU))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_no_pairs_and_senseless_settings_are_errors(tiny_large_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no pairs"):
+        train_large([], tiny_large_base, tmp_path, PASSES[0], CPU)
+    with pytest.raises(InvalidInputError, match="at least"):
+        dataclasses.replace(PASSES[0], rank=0)
+    with pytest.raises(InvalidInputError, match="no passes"):
+        train_large_passes(tmp_path, tiny_large_base, tmp_path, [], CPU)
+
+
+def test_the_package_is_read_by_the_judge_and_has_a_card(package: Path, tiny_base: Path, tiny_large_base: Path) -> None:
+    parameters = read_large_parameters(package)
+    assert parameters.measured["verify_train_test"]["n"] > 10
+    assert 0 <= parameters.measured["built_test"]["read_again"] <= 1
+    assert str(parameters.base_sha256) in (package / CARD_FILE).read_text()
+    judge = load_judge(tiny_base, CPU, package, large_base=tiny_large_base)
+    try:
+        assert judge.info.name == NAME
+        assert judge.info.threshold == parameters.info.threshold
+        assert judge.with_windows(2).info.name == NAME
+        claims = split_claims("The old bridge was opened in 1850. The red tower stands in the town.")
+        evidence = ["The old bridge number 50 was opened in 1850. Cats sleep all day."]
+        found = judge.judge(claims, evidence)
+        assert found == judge.judge(claims, evidence)
+        assert all(0 <= one.score <= 1 for one in found)
+        assert all((one.label == "supported") == (one.score >= judge.info.threshold) for one in found)
+        assert judge.judge(claims, []) == load_judge(tiny_base, CPU, package).judge(claims, [])
+    finally:
+        judge.model.close()
+
+
+def test_figures_of_another_verifier_and_missing_weights_are_errors(
+    package: Path, tiny_base: Path, tiny_large_base: Path, tmp_path: Path
+) -> None:
+    for file in package.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / LARGE_WEIGHTS_FILE).unlink()
+    with pytest.raises(NotReadyError, match="is missing"):
+        load_judge(tiny_base, CPU, tmp_path, large_base=tiny_large_base)
+    write_parameters(dataclasses.replace(read_parameters(tmp_path), slope=1.25), tmp_path)
+    with pytest.raises(NotReadyError, match="another verifier"):
+        load_judge(tiny_base, CPU, tmp_path, large_base=tiny_large_base)
+    with pytest.raises(NotReadyError, match="not hold the encoder"):
+        load_judge(tiny_large_base, CPU, package, large_base=tiny_large_base)
