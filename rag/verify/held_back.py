@@ -10,6 +10,7 @@ from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.checks import names_of
 from rag.verify.pairs import Part, TrainingPair, joined, only, part_of, read_labelled, read_paragraphs
 from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
+from rag.verify.two_step_pairs import TwoStepBuilder
 from rag.verify.types import StatedClaim
 
 _BUILT_FOR_ASKED = 3  # pairs are built for each that is read after a question
@@ -41,11 +42,12 @@ def held_back_cases(
     seed: int,
     n_long: int = 0,
     n_asked: int = 0,
+    n_two_step: int = 0,
 ) -> list[Case]:
     """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise.
 
-    `n_long` more are claims of several facts, a third of them joined from labelled pairs, and `n_asked` more built
-    ones are read after a question.
+    `n_long` more are claims of several facts, a third of them joined from labelled pairs, `n_asked` more built ones are
+    read after a question, and `n_two_step` after one in two steps.
     """
     rng = random.Random(seed)
     labelled = only(read_labelled(data / PAIRS_FILE), part)
@@ -61,7 +63,8 @@ def held_back_cases(
     long += builder.build(n_long - len(long), LONG_RECIPES)
     built = [*builder.build(n_built), *long]
     asked = [pair for pair in builder.build(_BUILT_FOR_ASKED * n_asked) if as_claim(pair.claim).question is not None]
-    cases += [_case(pair, texts, rng) for pair in [*built, *asked[:n_asked]]]
+    two_step = TwoStepBuilder(paragraphs, rng).build(n_two_step) if n_two_step else []
+    cases += [_case(pair, texts, rng) for pair in [*built, *asked[:n_asked], *two_step]]
     rng.shuffle(cases)
     return cases
 

@@ -45,6 +45,7 @@ class Held:
     n_built: int = 1_500
     n_long: int = 900  # claims of several facts
     n_asked: int = 1_500  # more claims that are read after a question
+    n_two_step: int = 600  # more after questions in two steps; for the large encoder
     seed: int = 0
 
 

@@ -29,6 +29,7 @@ from rag.verify.shipped import (
     sha256_of_parameters,
     write_large_parameters,
 )
+from rag.verify.two_step_pairs import is_two_step
 from rag.verify.types import VerifierInfo
 from rag.weight_changes import sha256_of_base
 
@@ -83,6 +84,7 @@ def make_large_package(
             n_built=held.n_built,
             n_long=held.n_long,
             n_asked=held.n_asked,
+            n_two_step=held.n_two_step,
             seed=held.seed,
         )
         return read_twice(
@@ -109,7 +111,8 @@ def make_large_package(
         verifier_sha256=sha256_of_parameters(out),
         measured={
             "verify_train_test": labelled,
-            "built_test": measure_large(test, fitted, lambda source: not is_labelled(source)),
+            "built_test": measure_large(test, fitted, lambda source: not (is_labelled(source) or is_two_step(source))),
+            "two_step_test": measure_large(test, fitted, is_two_step),
         },
     )
     write_large_parameters(fitted, out)

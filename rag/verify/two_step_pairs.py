@@ -165,6 +165,11 @@ class TwoStepBuilder:
         return " ".join(self._material.window(place.sentences, place.sentence))
 
 
+def is_two_step(source: str) -> bool:
+    """Whether a pair was built here."""
+    return source.startswith(("squad_bridge", "squad_compared"))
+
+
 def described(question: str) -> str | None:
     """What a question asks for as a noun phrase: "Who wrote Emma?" asks for "the person who wrote Emma"."""
     asked = _END.sub("", question.strip())

@@ -1,12 +1,18 @@
 """The large encoder's training, packaging and reading, end to end with a tiny random encoder."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from api.cli.main import cli
+from llm.sources import ModelStore
 from llm.types import Device
 from rag.errors import InvalidInputError, NotReadyError
 from rag.low_rank_changes import read_shipped
@@ -15,7 +21,15 @@ from rag.verify.judge import load_judge
 from rag.verify.large_training import large_pairs, large_passes, train_large, train_large_passes
 from rag.verify.package import Held, make_package
 from rag.verify.package_large import CARD_FILE, NAME, make_large_package
-from rag.verify.shipped import LARGE_WEIGHTS_FILE, read_large_parameters, read_parameters, write_parameters
+from rag.verify.shipped import (
+    LARGE_WEIGHTS_FILE,
+    PARAMETERS_FILE,
+    WEIGHTS_FILE,
+    WORDS_FILE,
+    read_large_parameters,
+    read_parameters,
+    write_parameters,
+)
 from rag.verify.train import TrainSettings, train_verifier, training_pairs
 
 CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
@@ -46,7 +60,7 @@ def package(
 ) -> Path:
     run, out = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("weights")
     small = train_verifier(training_pairs(tiny_data, SMALL), tiny_base, run, SMALL)
-    held = Held(n_built=60, n_long=30, n_asked=60)
+    held = Held(n_built=60, n_long=30, n_asked=60, n_two_step=30)
     make_package(small, tiny_base, tiny_data, out, CPU, command="citebound train verifier", held=held)
     read: list[tuple[str, int, int]] = []
     make_large_package(
@@ -134,3 +148,33 @@ def test_figures_of_another_verifier_and_missing_weights_are_errors(
         load_judge(tiny_base, CPU, tmp_path, large_base=tiny_large_base)
     with pytest.raises(NotReadyError, match="not hold the encoder"):
         load_judge(tiny_large_base, CPU, package, large_base=tiny_large_base)
+
+
+def test_the_command_trains_fits_and_goes_on_where_it_was_left(
+    package: Path,
+    tiny_base: Path,
+    tiny_large_base: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bases = {"all-MiniLM-L6-v2": tiny_base, "all-mpnet-base-v2": tiny_large_base}
+    monkeypatch.setattr(ModelStore, "pull", lambda self, name, progress=None: SimpleNamespace(folder=bases[name]))
+    monkeypatch.setattr("rag.verify.package.Held", lambda seed: Held(seed=seed, n_built=60, n_long=30, n_asked=60))
+    out = tmp_path / "run"
+    (out / "weights").mkdir(parents=True)
+    for name in (WEIGHTS_FILE, PARAMETERS_FILE, WORDS_FILE):
+        shutil.copyfile(package / name, out / "weights" / name)
+    arguments = ["train", "verifier", "--large", "--data", str(tiny_data), "--out", str(out), "--pairs", "12", "--fp32"]
+    shown = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["verify_train_test"]["n"] > 10
+    for number in (1, 2):
+        rows = (out / f"large_{number}/metrics.jsonl").read_text().splitlines()
+        assert [json.loads(row)["step"] for row in rows] == list(range(1, len(rows) + 1))
+        assert (out / f"large_{number}/loss.svg").read_text().startswith("<svg")
+    card = (out / "weights" / CARD_FILE).read_text()
+    before = (out / "weights" / LARGE_WEIGHTS_FILE).read_bytes()
+    assert NAME in card
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0  # nothing is trained again
+    assert (out / "weights" / LARGE_WEIGHTS_FILE).read_bytes() == before

@@ -67,3 +67,20 @@ def test_stretches_are_runs_of_one_text_and_of_many_the_best_are_read_in_order()
     every = [one.text for one in sentences.best_stretches({}, 100)]
     assert " ".join(every) == f"{BRIDGE} {long} The tower stands in Ulm."
     assert max(len(text.split()) for text in every) <= 130
+
+
+def test_a_digest_of_little_is_all_of_it() -> None:
+    sentences = EvidenceSentences([BRIDGE, "The tower stands in Ulm."], COUNTS)
+    assert sentences.digest({}) == f"{BRIDGE} The tower stands in Ulm."
+    assert EvidenceSentences([], COUNTS).digest({}) == ""
+
+
+def test_a_digest_of_much_holds_what_was_asked_for_with_its_neighbours_in_order() -> None:
+    filler = [f"Filler number{n} says nothing about anything that matters here at all." for n in range(60)]
+    filler[10] = "The bridge was opened in 1883."
+    filler[40] = "It was painted by Helene Roth."
+    sentences = EvidenceSentences([" ".join(filler)], COUNTS)
+    found = sentences.digest(sentences.weights_of("The bridge of 1883 was painted by Helene Roth"))
+    assert len(found.split()) <= 170
+    places = [found.index(filler[at]) for at in (9, 10, 11, 39, 40, 41)]
+    assert places == sorted(places)
