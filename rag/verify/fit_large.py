@@ -12,7 +12,7 @@ from rag.cross_encoder import PairModel, PlaceModel
 from rag.verify.calibration import Array, Flags, fit_logistic
 from rag.verify.fit import N_FOLDS, is_labelled, measure_scores, middle_of_the_best, source_shares
 from rag.verify.held_back import Case
-from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pairs_of, unsure
+from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pair_of, unsure
 from rag.verify.pairs import SUPPORTED
 from rag.verify.readings import read_claims, read_signals
 from rag.verify.types import VerifierInfo
@@ -29,7 +29,7 @@ class ReadAgain:
 
     values: Array  # (n, len(FEATURES))
     first: Array  # (n,) the verifier's scores
-    found: Array  # (n, 3) log-odds to mix; 0 where nothing was read again
+    found: Array  # (n, 2) log-odds to mix; 0 where nothing was read again
     again: Flags  # (n,) whether it was
     vetoed: Flags  # (n,)
     supported: Array  # (n,) of 0 and 1
@@ -61,10 +61,8 @@ def read_twice(
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         first = support_scores(parameters, values, list(vetoed))
         again = unsure(first, vetoed)
-        found = np.zeros((len(readings), 3))
-        pairs = [
-            pair for reading, is_read in zip(readings, again, strict=True) if is_read for pair in pairs_of(reading)
-        ]
+        found = np.zeros((len(readings), 2))
+        pairs = [pair_of(reading) for reading, is_read in zip(readings, again, strict=True) if is_read]
         if pairs:
             found[again] = found_log_odds(first[again], large.logits(pairs))
         columns.append((values, first, found, again, vetoed))
@@ -119,9 +117,9 @@ def _fit_mixes(read: ReadAgain, info: VerifierInfo) -> LargeParameters:
 
     def fit(chosen: Flags) -> Mix:
         at = chosen & read.again
-        fitted = fit_logistic(read.found[at], read.supported[at], (1, 1, 1), weights=shares[at], penalty=_PENALTY)
-        first, top, digest = (round(float(weight), 5) for weight in fitted.weights)
-        return Mix(first=first, top=top, digest=digest, bias=round(fitted.bias, 5))
+        fitted = fit_logistic(read.found[at], read.supported[at], (1, 1), weights=shares[at], penalty=_PENALTY)
+        first, second = (round(float(weight), 5) for weight in fitted.weights)
+        return Mix(first=first, again=second, bias=round(fitted.bias, 5))
 
     return LargeParameters(
         info=info, short=fit((share < 1) & ~asks), asked=fit((share < 1) & asks), long=fit(share > 0)

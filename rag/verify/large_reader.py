@@ -1,10 +1,9 @@
 """What the verifier is unsure of, read again by an encoder of four times its width.
 
-The large encoder is too slow for every claim and errs differently from the small one, so only claims with a score in
-between are shown to it: once with the window that holds most of the claim's words, once with a digest of all evidence.
-A logistic function of the three log-odds (the verifier's own, those of both readings) gives the score that stands. As
-in `rag.verify.weighing` there is one for short claims, one for answers read after their question, one for long claims,
-and in between they are mixed.
+The large encoder errs differently from the small one and takes far longer, so only claims with a score in between are
+shown to it, each once, with a digest of all evidence. A logistic function of two log-odds, the verifier's own and those
+of the reading, gives the score that stands. As in `rag.verify.weighing` there is one for short claims, one for answers
+read after their question, one for long claims, and in between they are mixed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,23 +21,22 @@ from rag.verify.signals import log_odds
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import VETOED, is_asked, share_long
 
-UNSURE = (0.03, 0.97)  # scores between which a claim is read again
+UNSURE = (0.01, 0.99)  # scores between which a claim is read again
 _SUPPORTED = 0  # outcome
 _CLIP = 1e-6  # of a score, so that its log-odds are finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """log-odds = first · verifier's + top · best window's + digest · digest's + bias."""
+    """log-odds = first · the verifier's + again · those of the reading + bias."""
 
     first: float
-    top: float
-    digest: float
+    again: float
     bias: float
 
     def log_odds(self, found: Array) -> Array:
-        """(n,) from (n, 3)."""
-        return np.asarray(found @ np.array([self.first, self.top, self.digest]) + self.bias, dtype=np.float64)
+        """(n,) from (n, 2)."""
+        return np.asarray(found @ np.array([self.first, self.again]) + self.bias, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +57,15 @@ def unsure(scores: Array, vetoed: Flags) -> Flags:
     return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed, dtype=np.bool_)
 
 
-def pairs_of(reading: Reading) -> list[tuple[str, str]]:
+def pair_of(reading: Reading) -> tuple[str, str]:
     """What the large encoder is shown of one reading."""
-    return [(reading.windows[0].text, reading.wording.text), (reading.digest, reading.wording.text)]
+    return reading.digest, reading.wording.text
 
 
 def found_log_odds(scores: Array, logits: FloatArray) -> Array:
-    """(n, 3) what is mixed, from n scores and (2 n, 3) logits of `pairs_of` each."""
+    """(n, 2) what is mixed, from n scores and the (n, 3) logits of `pair_of` each."""
     clipped = np.clip(scores, _CLIP, 1 - _CLIP)
-    own = np.log(clipped / (1 - clipped))
-    again = log_odds(logits, _SUPPORTED).astype(np.float64).reshape(-1, 2)
-    return np.column_stack((own, again))
+    return np.column_stack((np.log(clipped / (1 - clipped)), log_odds(logits, _SUPPORTED).astype(np.float64)))
 
 
 def mixed(parameters: LargeParameters, found: Array, values: Array) -> Array:
@@ -114,7 +110,7 @@ class LargeReader:
         scores = np.where(vetoed, np.minimum(first, VETOED * self.info.threshold), first)
         again = np.flatnonzero(unsure(first, vetoed))
         if again.size:
-            pairs = [pair for at in again.tolist() for pair in pairs_of(readings[at])]
+            pairs = [pair_of(readings[at]) for at in again.tolist()]
             found = found_log_odds(first[again], self.model.logits(pairs, cancel=cancel))
             scores[again] = mixed(self._parameters, found, values[again])
         return scores

@@ -18,9 +18,9 @@ BRIDGE = "The bridge was opened in 1883. Cats sleep all day."
 INFO = VerifierInfo(name="large", version="1", threshold=0.4)
 PARAMETERS = LargeParameters(
     info=INFO,
-    short=Mix(first=0.0, top=1.0, digest=0.0, bias=0.0),
-    asked=Mix(first=0.0, top=0.0, digest=1.0, bias=0.0),
-    long=Mix(first=1.0, top=0.0, digest=0.0, bias=0.0),
+    short=Mix(first=0.0, again=1.0, bias=0.0),
+    asked=Mix(first=0.0, again=0.0, bias=3.0),
+    long=Mix(first=1.0, again=0.0, bias=0.0),
 )
 
 
@@ -46,24 +46,23 @@ def values(found: Sequence[Reading]) -> np.ndarray:
 
 
 def test_only_what_is_unsure_and_not_ruled_out_is_read_again() -> None:
-    scores = np.array([0.01, 0.5, 0.99, 0.5])
+    scores = np.array([0.004, 0.5, 0.996, 0.5])
     assert unsure(scores, np.array([False, False, False, True])).tolist() == [False, True, False, False]
 
 
-def test_the_window_and_a_digest_are_shown_and_the_mix_stands() -> None:
-    found = readings("The bridge was opened in 1883.", "Cats sleep at night.", "Cats sleep all day.")
+def test_a_digest_is_shown_and_the_mix_stands() -> None:
+    found = readings("The bridge was opened in 1883.", "Cats sleep all day.")
     model = Model()
-    scores = LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.5, 0.6, 0.99]))
-    assert [claim for _, claim in model.shown] == [found[0].wording.text] * 2 + [found[1].wording.text] * 2
-    assert model.shown[1][0] == BRIDGE
-    assert scores[0] > 0.9 > 0.1 > scores[1]
-    assert scores[2] == 0.99
+    scores = LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.5, 0.995]))
+    assert model.shown == [(BRIDGE, found[0].wording.text)]
+    assert scores[0] == pytest.approx(1 / (1 + np.exp(-4.0) * 2))
+    assert scores[1] == 0.995
 
 
 def test_nothing_is_read_where_the_verifier_is_sure() -> None:
     found = readings("Cats sleep all day.")
     model = Model()
-    assert LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.98])).tolist() == [0.98]
+    assert LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.995])).tolist() == [0.995]
     assert model.shown == []
 
 
@@ -80,14 +79,14 @@ def test_answers_and_long_claims_have_mixes_of_their_own() -> None:
     def row(**named: float) -> np.ndarray:
         return np.array([[named.get(name, 0.0) for name in FEATURES]])
 
-    found = np.array([[1.0, 2.0, 3.0]])
+    found = np.array([[1.0, 2.0]])
     long = np.log1p(LONG_WORDS)
     for signals, log_odds in ((row(), 2.0), (row(asked=1.0), 3.0), (row(length=long), 1.0)):
         assert mixed(PARAMETERS, found, signals)[0] == pytest.approx(1 / (1 + np.exp(-log_odds)))
 
 
 def test_log_odds_are_finite_for_any_score() -> None:
-    logits = np.array([[30.0, -30.0, -30.0]] * 4, dtype=np.float32)
+    logits = np.array([[30.0, -30.0, -30.0]] * 2, dtype=np.float32)
     found = found_log_odds(np.array([0.0, 1.0]), logits)
-    assert found.shape == (2, 3)
+    assert found.shape == (2, 2)
     assert np.isfinite(found).all()
