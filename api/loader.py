@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from api.judges import TRAINED_FROM, load_judge
 from api.loading import Pending
 from api.parts import Parts, Search
 from api.reranking import Reranking
@@ -32,15 +33,12 @@ from rag.rerank.reorder import Reranker
 from rag.retrieve import Retriever, Weights
 from rag.token_counter import WordCounter, load_token_counter, read_json
 from rag.verify.cached_judge import CachedJudge
-from rag.verify.overlap_judge import OverlapJudge
 
 T = TypeVar("T")
 
 _HASHING = re.compile(r"hashing(?:-([1-9][0-9]{0,3}))?")  # the embedder without weights, with its dimension
 _HASHING_DIMENSION = 64
 _SCRIPTED = "scripted"
-_TRAINED_FROM = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier and reranker were trained from
-_LARGE_TRAINED_FROM = "all-mpnet-base-v2"  # the encoder of the large verifier
 _HASHING_MAX_TOKENS = 128
 _STOPPING = "the service is stopping"
 _REMOTE_PARALLEL = 64  # requests to a remote decoder at once; it batches them
@@ -271,19 +269,12 @@ class Loader:
         return adapter
 
     def _load_judge(self) -> CachedJudge:
-        if self._settings.verifier == "overlap":
-            return CachedJudge(OverlapJudge())
-        from rag.verify.judge import load_judge
-
-        base = self._models.resolve(_TRAINED_FROM).folder
-        is_large = self._settings.verifier == "large"
-        large_base = self._models.resolve(_LARGE_TRAINED_FROM).folder if is_large else None
-        return CachedJudge(load_judge(base, self._probe(), large_base=large_base))
+        return load_judge(self._settings, self._models, self._probe)
 
     def _load_reranker(self) -> Reranker:
         from rag.rerank.fused import load_reranker
 
-        return load_reranker(lambda: self._models.resolve(_TRAINED_FROM).folder, self._probe)
+        return load_reranker(lambda: self._models.resolve(TRAINED_FROM).folder, self._probe)
 
     def _probe(self) -> Device:
         if self._device is None:

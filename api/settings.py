@@ -51,8 +51,9 @@ class Settings(BaseSettings):
     decoder_timeout_seconds: float = Field(default=120.0, gt=0, le=3600)  # longest silence
     decoder_adapter: str = "shipped"  # "none", or a folder that `citebound train sft` wrote
     engine: Literal["auto", "openvino", "torch"] = "auto"  # of the decoder; "auto" is OpenVINO on a CPU, else torch
-    # "large" has a larger encoder (438 MB) read again what the shipped one is unsure of; "overlap" counts words
-    verifier: Literal["shipped", "large", "overlap", "none"] = "shipped"
+    # "large" has a larger encoder (438 MB) read again what "shipped" is unsure of, "auto" the same where it has been
+    # pulled; "overlap" counts words and needs no weights
+    verifier: Literal["auto", "large", "shipped", "overlap", "none"] = "auto"
     reranker: Literal["auto", "none"] = "auto"  # "auto" is the shipped one, unless the embedder has no weights either
     second_look: Literal["auto", "none"] = "auto"  # the decoder is asked again where the verifier finds another answer
     scripted_replies: tuple[str, ...] = ("[1]",)  # what decoder="scripted" says, in turn

@@ -1,6 +1,6 @@
 """A judge against people's labels of claims, for the reports that it will judge.
 
-    python benchmarks/judge_trial.py VERIFY_DEV --judge overlap|shipped [--base MODEL_FOLDER] [--write]
+    python benchmarks/judge_trial.py VERIFY_DEV --judge overlap|shipped [--base FOLDER] [--large FOLDER] [--write]
 
 VERIFY_DEV holds `wice/` and `scifact_nli/`. Labels: WiCE dev, claims of Wikipedia against chunks of the cited pages,
 where `partially_supported` and `not_supported` both are not supported (Kamoi et al., EMNLP 2023); SciFact dev, claims
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--judge", choices=("overlap", "shipped"), required=True)
     parser.add_argument("--base", type=pathlib.Path, help="folder of the base encoder of the shipped judge")
+    parser.add_argument("--large", type=pathlib.Path, help="folder of the large encoder's base: the large verifier")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     judge: Judge = OverlapJudge()
@@ -74,7 +75,7 @@ def main() -> int:
         from llm.device import probe_device
         from rag.verify.judge import load_judge
 
-        judge = load_judge(given.base, probe_device())
+        judge = load_judge(given.base, probe_device(), large_base=given.large)
     trials = []
     for measured_on, labels in labelled_sets(given.folder):
         trial = try_judge(judge, labels, measured_on)

@@ -1,11 +1,12 @@
 """How good and how quick the shipped verifier is, with the baselines it has to beat beside it.
 
-    python benchmarks/verifier.py DATA --base FOLDER [--weights FOLDER] [--only NAME …] [--limit N] [--out REPORT.md]
-        [--plot docs/images/verifier_reliability.svg]
+    python benchmarks/verifier.py DATA --base FOLDER [--large FOLDER] [--weights FOLDER] [--only NAME …] [--limit N]
+        [--out REPORT.md] [--plot docs/images/verifier_reliability.svg]
 
-DATA holds the sets of `verifier_sets.py`; FOLDER is all-MiniLM-L6-v2. The threshold is the shipped one, fixed
-on held-back pairs of verify_train and SQuAD train; every baseline gets the threshold that is best on the very set it is
-measured on. A text is read as `/v1/verify` reads it: split into claims, and as good as its weakest.
+DATA holds the sets of `verifier_sets.py`; --base is all-MiniLM-L6-v2, --large all-mpnet-base-v2 for the large verifier.
+The threshold is the shipped one, fixed on held-back pairs of verify_train and SQuAD train; every baseline gets the
+threshold that is best on the very set it is measured on. A text is read as `/v1/verify` reads it: split into claims,
+and as good as its weakest.
 """
 
 import argparse
@@ -227,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--base", type=pathlib.Path, required=True)
+    parser.add_argument("--large", type=pathlib.Path, help="all-mpnet-base-v2: what is unsure is read again")
     parser.add_argument("--weights", type=pathlib.Path, default=SHIPPED_FOLDER)
     parser.add_argument("--only", nargs="*", default=[], help="sets whose names contain one of these")
     parser.add_argument("--limit", type=int, help="claims of each set, drawn at random")
@@ -235,7 +237,7 @@ def main() -> None:
     parser.add_argument("--plot", type=pathlib.Path)
     arguments = parser.parse_args()
     device = probe_device("auto", "auto", None)
-    judge = load_judge(arguments.base, device, arguments.weights)
+    judge = load_judge(arguments.base, device, arguments.weights, arguments.large)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     lines = [
         "# The verifier, measured",

@@ -1,0 +1,35 @@
+"""The judge that the settings name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from api.settings import Settings
+from llm.sources import ModelStore
+from llm.types import Device
+from rag.verify.cached_judge import CachedJudge
+from rag.verify.overlap_judge import OverlapJudge
+
+TRAINED_FROM = "all-MiniLM-L6-v2"  # the encoder that the shipped verifier and reranker were trained from
+LARGE_TRAINED_FROM = "all-mpnet-base-v2"  # that of the large verifier
+
+
+def load_judge(settings: Settings, models: ModelStore, probe: Callable[[], Device]) -> CachedJudge:
+    """The judge that `settings.verifier` names, remembering what it said; imports torch where it has weights.
+
+    Raises:
+        LlmError: an encoder cannot be had.
+        NotReadyError: an encoder is not the one that was trained from.
+    """
+    if settings.verifier == "overlap":
+        return CachedJudge(OverlapJudge())
+    from rag.verify.judge import load_judge as load
+
+    base = models.resolve(TRAINED_FROM).folder
+    return CachedJudge(load(base, probe(), large_base=_large_base(settings, models)))
+
+
+def _large_base(settings: Settings, models: ModelStore) -> Path | None:
+    """The folder of the large verifier's encoder, where it is wanted."""
+    wanted = settings.verifier
+    is_large = wanted == "large" or (wanted == "auto" and models.info(LARGE_TRAINED_FROM).installed)
+    return models.resolve(LARGE_TRAINED_FROM).folder if is_large else None
