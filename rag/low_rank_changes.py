@@ -1,7 +1,7 @@
 """What training with low-rank adapters changed of an encoder, small enough to ship; the base's weights lie elsewhere.
 
 A changed matrix W of the base becomes W + B·A (LoRA, Hu et al., 2021). One safetensors file holds A (r, in) as
-`NAME.a` and B (out, r) as `NAME.b`, its scale worked in, both in int8 with one scale a row; matrices that the base
+`NAME.a` and B (out, r) as `NAME.b`, its scale worked in, both in int8 with one scale (fp16) a row; matrices that the base
 lacks, such as the last layers of a classifier, stand there whole, in the same way; vectors in fp16.
 """
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BASE_FILE = "model.safetensors"
 _STEPS = 127  # of an int8
+_LEAST_SCALE = 1e-6  # that fp16 can hold
 
 
 def write_low_rank(
@@ -33,8 +34,9 @@ def write_low_rank(
         if tensor.dim() < 2:
             shipped[name] = tensor.half()
             continue
-        scale = tensor.float().abs().amax(dim=1).clamp_min(1e-12) / _STEPS
-        shipped[name] = torch.round(tensor.float() / scale[:, None]).to(torch.int8)
+        scale = (tensor.float().abs().amax(dim=1) / _STEPS).clamp_min(_LEAST_SCALE).half()
+        steps = torch.round(tensor.float() / scale.float()[:, None]).clamp(-_STEPS, _STEPS)
+        shipped[name] = steps.to(torch.int8)
         shipped[f"{name}.scale"] = scale
     save_file(shipped, file)
 
@@ -70,7 +72,7 @@ def read_shipped(file: Path) -> "dict[str, torch.Tensor]":
 
     shipped = load_file(file)
     return {
-        name: tensor.float() * shipped[f"{name}.scale"][:, None] if f"{name}.scale" in shipped else tensor.float()
+        name: tensor.float() * shipped[f"{name}.scale"].float()[:, None] if f"{name}.scale" in shipped else tensor.float()
         for name, tensor in shipped.items()
         if not name.endswith(".scale")
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.cross_encoder import PairModel, PlaceModel
 from rag.verify.calibration import Array, Flags, fit_logistic
-from rag.verify.fit import N_FOLDS, is_labelled, measure_scores, middle_of_the_best, source_shares
+from rag.verify.fit import N_FOLDS, measure_scores, middle_of_the_best, source_shares
 from rag.verify.held_back import Case
 from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pair_of, unsure
 from rag.verify.pairs import SUPPORTED
@@ -20,6 +20,7 @@ from rag.verify.weighing import VETOED, Parameters, is_asked, share_long, suppor
 from rag.verify.windows import WordCounts
 
 _PENALTY = 1.0
+_MOSTLY_LONG = 0.5  # claims whose length counts as long to this share are long
 _READ_TOGETHER = 64  # cases whose pairs fill batches together
 
 
@@ -80,7 +81,11 @@ def read_twice(
 
 
 def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
-    """The mixes and the threshold, which is chosen as `rag.verify.fit.fit_parameters` does; nothing is measured yet.
+    """The mixes and the threshold; nothing is measured yet.
+
+    The threshold is the middle of those whose balanced accuracy, the mean over short claims, answers after their
+    question and long claims, is almost the best, on scores of mixes that were not fitted to them (five folds). Labelled
+    cases are nearly all short, and would choose one that is too strict for the claims of answers.
 
     Args:
         calibration: what was read.
@@ -91,8 +96,9 @@ def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
     for fold in range(N_FOLDS):
         fitted = _fit_mixes(_at(calibration, folds != fold), replace(info, threshold=1.0))
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), fitted)
-    labelled = np.array([is_labelled(source) for source in calibration.sources])
-    threshold = middle_of_the_best(held_out[labelled], calibration.supported[labelled])
+    is_long, asks = share_long(calibration.values) >= _MOSTLY_LONG, is_asked(calibration.values)
+    kinds = (~is_long & ~asks, ~is_long & asks, is_long)
+    threshold = middle_of_the_best([(held_out[kind], calibration.supported[kind]) for kind in kinds])
     return _fit_mixes(calibration, replace(info, threshold=threshold))
 
 

@@ -136,8 +136,8 @@ unsure of, and the figures that mix both. See `docs/verifier.md`.
 - **Command**: `{command}`
 - **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the
   evidence text (articles for built pairs).
-- **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy on the labelled
-  pairs of the calibration part).
+- **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy, the mean over short
+  claims, answers after their question and long claims of the calibration part).
 
 ## Measured, verifier and large encoder together
 ```

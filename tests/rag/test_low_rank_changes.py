@@ -27,7 +27,7 @@ def test_a_changed_matrix_is_the_base_and_the_product(tiny_large_base: Path, tmp
     product = b @ a
     assert torch.allclose(found[f"mpnet.{CHANGED}"] - base[CHANGED], product, atol=0.05 * float(product.abs().max()))
     assert torch.equal(found["mpnet.encoder.layer.0.output.dense.weight"], base["encoder.layer.0.output.dense.weight"])
-    assert torch.allclose(found["classifier.weight"], own["classifier.weight"], atol=1e-6)
+    assert torch.allclose(found["classifier.weight"], own["classifier.weight"], atol=5e-4)
     assert torch.equal(found["classifier.bias"], own["classifier.bias"])
 
 
