@@ -1,8 +1,8 @@
 """What training with low-rank adapters changed of an encoder, small enough to ship; the base's weights lie elsewhere.
 
 A changed matrix W of the base becomes W + B·A (LoRA, Hu et al., 2021). One safetensors file holds A (r, in) as
-`NAME.a` and B (out, r) as `NAME.b`, its scale worked in, both in int8 with one scale (fp16) a row; matrices that the base
-lacks, such as the last layers of a classifier, stand there whole, in the same way; vectors in fp16.
+`NAME.a` and B (out, r) as `NAME.b`, its scale worked in, both in int8 with one scale (fp16) a row; matrices that the
+base lacks, such as the last layers of a classifier, stand there whole, in the same way; vectors in fp16.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,9 @@ def read_shipped(file: Path) -> "dict[str, torch.Tensor]":
 
     shipped = load_file(file)
     return {
-        name: tensor.float() * shipped[f"{name}.scale"].float()[:, None] if f"{name}.scale" in shipped else tensor.float()
+        name: tensor.float() * shipped[f"{name}.scale"].float()[:, None]
+        if f"{name}.scale" in shipped
+        else tensor.float()
         for name, tensor in shipped.items()
         if not name.endswith(".scale")
     }

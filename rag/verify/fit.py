@@ -122,7 +122,7 @@ def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), replace(fitted, veto=False))
     parameters = _fit_support(calibration, unsure, base_sha256)
     labelled = np.array([is_labelled(source) for source in calibration.sources])
-    threshold = middle_of_the_best([(held_out[labelled], calibration.supported[labelled])])
+    threshold = best_threshold_of([(held_out[labelled], calibration.supported[labelled])])
     return replace(parameters, info=replace(unsure, threshold=threshold))
 
 
@@ -164,15 +164,21 @@ def _fit(
     return Weighing(weights=weights, bias=round(fitted.bias, 5))
 
 
-def middle_of_the_best(groups: Sequence[tuple[Array, Array]]) -> float:
-    """The middle of the thresholds, of steps of 0.005, with almost the best mean balanced accuracy over the groups.
+def best_threshold_of(groups: Sequence[tuple[Array, Array]], preferred: float | None = None) -> float:
+    """A threshold with almost the best mean balanced accuracy over the groups, of which each counts the same.
 
-    Each group is scores and labels of some cases, (n,) and (n,), and counts the same.
+    Args:
+        groups: scores and labels of some cases, (n,) and (n,).
+        preferred: taken where it is among the almost best ones; else the middle of them, of steps of 0.005.
     """
+
+    def mean_at(threshold: float) -> float:
+        return float(np.mean([balanced_accuracy(scores >= threshold, labels) for scores, labels in groups]))
+
     candidates = np.arange(0.1, 0.9, 0.005)
-    found = np.array(
-        [np.mean([balanced_accuracy(scores >= at, labels) for scores, labels in groups]) for at in candidates]
-    )
+    found = np.array([mean_at(threshold) for threshold in candidates])
+    if preferred is not None and mean_at(preferred) >= found.max() - _PLATEAU:
+        return preferred
     good = candidates[found >= found.max() - _PLATEAU]
     return round(float(good[0] + good[-1]) / 2, 3)
 

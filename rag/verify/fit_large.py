@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.cross_encoder import PairModel, PlaceModel
 from rag.verify.calibration import Array, Flags, fit_logistic
-from rag.verify.fit import N_FOLDS, measure_scores, middle_of_the_best, source_shares
+from rag.verify.fit import N_FOLDS, best_threshold_of, measure_scores, source_shares
 from rag.verify.held_back import Case
 from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pair_of, unsure
 from rag.verify.pairs import SUPPORTED
@@ -83,13 +83,13 @@ def read_twice(
 def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
     """The mixes and the threshold; nothing is measured yet.
 
-    The threshold is the middle of those whose balanced accuracy, the mean over short claims, answers after their
-    question and long claims, is almost the best, on scores of mixes that were not fitted to them (five folds). Labelled
-    cases are nearly all short, and would choose one that is too strict for the claims of answers.
+    The threshold stays that of the verifier, so that both mean the same by it, where its balanced accuracy is almost
+    the best: the mean over short claims, answers after their question and long claims, on scores of mixes that were
+    not fitted to them (five folds).
 
     Args:
         calibration: what was read.
-        info: name and version; its threshold is replaced.
+        info: name, version and the threshold of the verifier.
     """
     folds = np.arange(len(calibration.sources)) % N_FOLDS  # cases are in random order
     held_out = np.zeros(len(folds))
@@ -98,7 +98,7 @@ def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), fitted)
     is_long, asks = share_long(calibration.values) >= _MOSTLY_LONG, is_asked(calibration.values)
     kinds = (~is_long & ~asks, ~is_long & asks, is_long)
-    threshold = middle_of_the_best([(held_out[kind], calibration.supported[kind]) for kind in kinds])
+    threshold = best_threshold_of([(held_out[kind], calibration.supported[kind]) for kind in kinds], info.threshold)
     return _fit_mixes(calibration, replace(info, threshold=threshold))
 
 

@@ -96,7 +96,7 @@ def make_large_package(
     finally:
         model.close()
         large.close()
-    fitted = fit_large(calibration, VerifierInfo(name=NAME, version=VERSION, threshold=0.5))
+    fitted = fit_large(calibration, VerifierInfo(name=NAME, version=VERSION, threshold=parameters.info.threshold))
     labelled = measure_large(test, fitted, is_labelled)
     fitted = dataclasses.replace(
         fitted,
@@ -136,8 +136,9 @@ unsure of, and the figures that mix both. See `docs/verifier.md`.
 - **Command**: `{command}`
 - **Fitted on** the calibration part, measured on the test part; both are held back from training by a hash of the
   evidence text (articles for built pairs).
-- **Threshold**: {info.threshold} (the middle of those within 0.01 of the best balanced accuracy, the mean over short
-  claims, answers after their question and long claims of the calibration part).
+- **Threshold**: {info.threshold} (that of the verifier, where it is within 0.01 of the best balanced accuracy, the
+  mean over short claims, answers after their question and long claims of the calibration part; else the middle of those
+  that are).
 
 ## Measured, verifier and large encoder together
 ```

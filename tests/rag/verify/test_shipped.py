@@ -22,18 +22,25 @@ LEAVE = (
 ASKED = "How many weeks of parental leave?"
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[ClaimJudge]:
+@pytest.fixture(scope="module", params=["shipped", "large"])
+def judge(request: pytest.FixtureRequest) -> Iterator[ClaimJudge]:
+    """The verifier by itself, and with the large encoder."""
+    base = pulled("all-MiniLM-L6-v2")
+    large_base = pulled("all-mpnet-base-v2") if request.param == "large" else None
+    found = load_judge(base, Device(kind="cpu", name="test", dtype="fp32", n_threads=2), large_base=large_base)
+    yield found
+    found.model.close()
+
+
+def pulled(name: str) -> Path:
+    """The folder of a model that was pulled before."""
     cache = os.environ.get("CITEBOUND_MODEL_CACHE") or user_cache_path("citebound", appauthor=False) / "models"
     try:
-        base = ModelStore(Path(cache), offline=True).resolve("all-MiniLM-L6-v2").folder
+        return ModelStore(Path(cache), offline=True).resolve(name).folder
     except ModelNotFoundError as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-    found = load_judge(base, Device(kind="cpu", name="test", dtype="fp32", n_threads=2))
-    yield found
-    found.model.close()
 
 
 @pytest.mark.parametrize(
