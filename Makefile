@@ -6,10 +6,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install models all-models demo check format lint types imports test lock clean
+.PHONY: help install models demo check format lint types imports test lock clean
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.stamp  ## make .venv with the locked packages and the citebound command
 
@@ -21,16 +21,13 @@ install: .venv/.stamp  ## make .venv with the locked packages and the citebound 
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-models: install  ## get the default models (about 180 MB, once)
-	$(BIN)/citebound models pull all-MiniLM-L6-v2 SmolLM2-135M-Instruct
+models: install  ## get the default models and the large verifier's encoder (about 620 MB, once)
+	$(BIN)/citebound models pull all-MiniLM-L6-v2 SmolLM2-135M-Instruct all-mpnet-base-v2
 
 demo: install  ## start the service, ingest the samples, ask a question (ONCE=1 stops after the answer)
 	$(BIN)/citebound demo docs/samples $(if $(ONCE),--once)
 
-all-models: models  ## the encoder of the large verifier as well (438 MB, once)
-	$(BIN)/citebound models pull all-mpnet-base-v2
-
-check: install all-models lint types imports test  ## everything that must be green before a change lands
+check: install models lint types imports test  ## everything that must be green before a change lands
 
 format: install  ## format the code
 	$(BIN)/ruff format .

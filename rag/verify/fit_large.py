@@ -61,7 +61,7 @@ def read_twice(
         values = np.array([read.values for read in read_signals(readings, model)], dtype=np.float64)
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         first = support_scores(parameters, values, list(vetoed))
-        again = unsure(first, vetoed)
+        again = unsure(first, vetoed, values, parameters.info.threshold)
         found = np.zeros((len(readings), 2))
         pairs = [pair_of(reading) for reading, is_read in zip(readings, again, strict=True) if is_read]
         if pairs:

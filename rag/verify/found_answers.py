@@ -18,6 +18,7 @@ from rag.text import content_words, split_sentences
 from rag.types import FloatArray, Span
 from rag.verify.windows import Stretch
 
+OTHER_FOUND = -3.0  # log-odds by which another answer is likelier, for it to be named as a reason
 ANSWER_FEATURES = (
     "found_said",  # log-odds of the likeliest place of what was said against no answer, the highest of all stretches
     "found_gap",  # that less the log-odds of the likeliest place of all; 0 where what was said is what was found

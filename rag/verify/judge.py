@@ -16,7 +16,7 @@ from rag.errors import NotReadyError
 from rag.large_cross_encoder import load_large_cross_encoder
 from rag.types import VerdictLabel
 from rag.verify.checks import reasons
-from rag.verify.found_answers import FoundAnswer, LookedUp
+from rag.verify.found_answers import OTHER_FOUND, FoundAnswer, LookedUp
 from rag.verify.large_reader import LargeReader
 from rag.verify.readings import Reading, read_claims, read_signals
 from rag.verify.remembered_places import RememberedPlaces
@@ -36,7 +36,6 @@ from rag.verify.weighing import Parameters, support_scores
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, WordCounts
 from rag.weight_changes import sha256_of_base
 
-_OTHER_FOUND = -3.0  # log-odds by which another answer is likelier, for it to be named as a reason
 _DIGITS = 4  # of a score: batches of other sizes may differ further back
 
 
@@ -148,16 +147,16 @@ def load_judge(
     parameters = read_parameters(folder)
     weights = read_weights(base_folder, folder)
     _check_base(base_folder, parameters.base_sha256, "all-MiniLM-L6-v2")
-    large = None if large_base is None else _load_large(large_base, device, folder)
+    large = None if large_base is None else _load_large(large_base, device, folder, parameters.info.threshold)
     model = load_cross_encoder(base_folder, weights, device, n_outcomes=N_OUTCOMES, n_token_scores=N_TOKEN_SCORES)
     return ClaimJudge(model, parameters, read_words(folder), large=large)
 
 
-def _load_large(base_folder: Path, device: Device, folder: Path) -> LargeReader:
+def _load_large(base_folder: Path, device: Device, folder: Path, threshold: float) -> LargeReader:
     parameters = read_large_parameters(folder)
     _check_base(base_folder, parameters.base_sha256, "all-mpnet-base-v2")
     model = load_large_cross_encoder(base_folder, folder / LARGE_WEIGHTS_FILE, device, n_outcomes=N_OUTCOMES)
-    return LargeReader(model, parameters)
+    return LargeReader(model, parameters, threshold)
 
 
 def _check_base(folder: Path, sha256: str | None, name: str) -> None:
@@ -177,7 +176,7 @@ def _other_answer(lexical: Lexical) -> Iterator[str]:
 
 def _found_instead(answer: FoundAnswer) -> Iterator[str]:
     """Another answer that the evidence seems to give."""
-    if answer.best > 0 and answer.gap < _OTHER_FOUND:
+    if answer.best > 0 and answer.gap < OTHER_FOUND:
         yield f"the evidence seems to answer: {answer.text}"
 
 

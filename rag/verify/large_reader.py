@@ -16,13 +16,15 @@ from llm.types import Cancel
 from rag.cross_encoder import PairModel
 from rag.types import FloatArray
 from rag.verify.calibration import Array, Flags, sigmoid
+from rag.verify.found_answers import OTHER_FOUND
 from rag.verify.readings import Reading
-from rag.verify.signals import log_odds
+from rag.verify.signals import FEATURES, log_odds
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import VETOED, is_asked, share_long
 
 UNSURE = (0.01, 0.99)  # scores between which a claim is read again
 _SUPPORTED = 0  # outcome
+_GAP = FEATURES.index("found_gap")
 _CLIP = 1e-6  # of a score, so that its log-odds are finite
 
 
@@ -52,9 +54,14 @@ class LargeParameters:
     measured: Mapping[str, Any] = field(default_factory=dict)  # for people
 
 
-def unsure(scores: Array, vetoed: Flags) -> Flags:
-    """Which claims are read again; what an explicit comparison rules out stays out, (n,)."""
-    return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed, dtype=np.bool_)
+def unsure(scores: Array, vetoed: Flags, values: Array, threshold: float) -> Flags:
+    """Which claims are read again, (n,), by scores and FEATURES of the verifier.
+
+    What an explicit comparison rules out stays out, and so does an answer in whose place the evidence gives another
+    one: of several facts side by side the large encoder takes the wrong one more readily.
+    """
+    other = (values[:, _GAP] < OTHER_FOUND) & (scores < threshold)
+    return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed & ~other, dtype=np.bool_)
 
 
 def pair_of(reading: Reading) -> tuple[str, str]:
@@ -78,9 +85,10 @@ def mixed(parameters: LargeParameters, found: Array, values: Array) -> Array:
 class LargeReader:
     """Reads again what a verifier is unsure of. Deterministic and thread-safe, as its model is."""
 
-    def __init__(self, model: PairModel, parameters: LargeParameters) -> None:
+    def __init__(self, model: PairModel, parameters: LargeParameters, threshold: float) -> None:
         self.model = model
         self._parameters = parameters
+        self._threshold = threshold  # of the verifier by itself
 
     @property
     def info(self) -> VerifierInfo:
@@ -108,7 +116,7 @@ class LargeReader:
         """
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         scores = np.where(vetoed, np.minimum(first, VETOED * self.info.threshold), first)
-        again = np.flatnonzero(unsure(first, vetoed))
+        again = np.flatnonzero(unsure(first, vetoed, values, self._threshold))
         if again.size:
             pairs = [pair_of(readings[at]) for at in again.tolist()]
             found = found_log_odds(first[again], self.model.logits(pairs, cancel=cancel))

@@ -46,14 +46,18 @@ def values(found: Sequence[Reading]) -> np.ndarray:
 
 
 def test_only_what_is_unsure_and_not_ruled_out_is_read_again() -> None:
-    scores = np.array([0.004, 0.5, 0.996, 0.5])
-    assert unsure(scores, np.array([False, False, False, True])).tolist() == [False, True, False, False]
+    scores = np.array([0.004, 0.5, 0.996, 0.5, 0.3, 0.5, 0.3])
+    vetoed = np.arange(len(scores)) == 3
+    values = np.zeros((len(scores), len(FEATURES)))
+    values[4:6, FEATURES.index("found_gap")] = -4.0  # another answer is there instead
+    values[6, FEATURES.index("found_gap")] = -2.0
+    assert unsure(scores, vetoed, values, 0.4).tolist() == [False, True, False, False, False, True, True]
 
 
 def test_a_digest_is_shown_and_the_mix_stands() -> None:
     found = readings("The bridge was opened in 1883.", "Cats sleep all day.")
     model = Model()
-    scores = LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.5, 0.995]))
+    scores = LargeReader(model, PARAMETERS, 0.4).scores(found, values(found), np.array([0.5, 0.995]))
     assert model.shown == [(BRIDGE, found[0].wording.text)]
     assert scores[0] == pytest.approx(1 / (1 + np.exp(-4.0) * 2))
     assert scores[1] == 0.995
@@ -62,7 +66,7 @@ def test_a_digest_is_shown_and_the_mix_stands() -> None:
 def test_nothing_is_read_where_the_verifier_is_sure() -> None:
     found = readings("Cats sleep all day.")
     model = Model()
-    assert LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.995])).tolist() == [0.995]
+    assert LargeReader(model, PARAMETERS, 0.4).scores(found, values(found), np.array([0.995])).tolist() == [0.995]
     assert model.shown == []
 
 
@@ -70,7 +74,7 @@ def test_what_a_comparison_rules_out_stays_below_the_new_threshold() -> None:
     found = readings("The bridge was opened in 1884.")
     assert found[0].lexical.vetoed
     model = Model()
-    (score,) = LargeReader(model, PARAMETERS).scores(found, values(found), np.array([0.9]))
+    (score,) = LargeReader(model, PARAMETERS, 0.4).scores(found, values(found), np.array([0.9]))
     assert score == pytest.approx(0.9 * INFO.threshold)
     assert model.shown == []
 
