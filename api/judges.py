@@ -1,7 +1,6 @@
 """The judge that the settings name."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from api.settings import Settings
 from llm.sources import ModelStore
@@ -25,11 +24,13 @@ def load_judge(settings: Settings, models: ModelStore, probe: Callable[[], Devic
     from rag.verify.judge import load_judge as load
 
     base = models.resolve(TRAINED_FROM).folder
-    return CachedJudge(load(base, probe(), large_base=_large_base(settings, models)))
+    is_large = judge_choice(settings, models) == "large"
+    large_base = models.resolve(LARGE_TRAINED_FROM).folder if is_large else None
+    return CachedJudge(load(base, probe(), large_base=large_base))
 
 
-def _large_base(settings: Settings, models: ModelStore) -> Path | None:
-    """The folder of the large verifier's encoder, where it is wanted."""
-    wanted = settings.verifier
-    is_large = wanted == "large" or (wanted == "auto" and models.info(LARGE_TRAINED_FROM).installed)
-    return models.resolve(LARGE_TRAINED_FROM).folder if is_large else None
+def judge_choice(settings: Settings, models: ModelStore) -> str:
+    """What `settings.verifier` comes to here: "large", "shipped", "overlap" or "none"."""
+    if settings.verifier != "auto":
+        return settings.verifier
+    return "large" if models.info(LARGE_TRAINED_FROM).installed else "shipped"

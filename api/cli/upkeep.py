@@ -49,12 +49,14 @@ def doctor(check: bool, as_json: bool, data_dir: Path | None) -> None:
 
 def _machine(data_dir: Path | None) -> dict[str, Any]:
     """Device, precision, threads and the two limits that every speed is held against."""
+    from api.judges import judge_choice
     from api.logs import configure_logs
     from api.settings import load_settings
     from ingest.sandbox import Sandbox
     from llm.device import measure_speeds, probe_device
     from llm.engines.choose import first_choice
     from llm.engines.remote_address import is_address
+    from llm.sources import ModelStore
 
     settings = load_settings(data_dir=data_dir)
     configure_logs("warning", settings.log_format)
@@ -71,7 +73,7 @@ def _machine(data_dir: Path | None) -> dict[str, Any]:
         "engine": "remote" if is_address(settings.decoder) else first_choice(settings.engine, device),
         "embedder": settings.embedder,
         "decoder": settings.decoder,
-        "verifier": settings.verifier,
+        "verifier": judge_choice(settings, ModelStore(settings.model_cache, offline=settings.offline)),
         "reranker": settings.reranker,
         "memory_bandwidth_gb_per_second": round(speeds.bandwidth_gb_s, 1),
         **{f"matrix_rate_{d}_tflop_per_second": round(rate, 3) for d, rate in speeds.matrix_tflop_s.items()},

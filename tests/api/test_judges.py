@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.judges import LARGE_TRAINED_FROM, TRAINED_FROM, load_judge
+from api.judges import LARGE_TRAINED_FROM, TRAINED_FROM, judge_choice, load_judge
 from api.settings import Settings
 from llm.types import Device
 
@@ -57,6 +57,7 @@ def test_the_large_encoder_is_taken_where_it_is_wanted_or_there(
     load_judge(Settings(verifier=setting), models, lambda: CPU)
     assert loaded == [(Path(TRAINED_FROM), Path(LARGE_TRAINED_FROM) if is_large else None)]
     assert (LARGE_TRAINED_FROM in models.asked) == is_large
+    assert judge_choice(Settings(verifier=setting), models) == ("large" if is_large else "shipped")
 
 
 def test_shared_words_need_no_encoder(loaded: list[tuple[Path, Path | None]]) -> None:
