@@ -20,6 +20,7 @@ from transformers import BertForSequenceClassification
 from llm.training.cores import backward_on_cores
 from llm.training.forward import autocast
 from llm.training.loop import Report, Steps, run_steps
+from llm.training.one_pass import one_pass
 from llm.types import Device
 from rag.cross_encoder import classifier_config
 from rag.errors import InvalidInputError
@@ -53,21 +54,6 @@ class TrainSettings:
         """Refuse what cannot be trained with."""
         if self.batch_tokens < 1 or not 0 <= self.warmup < 1 or self.peak_lr <= 0:
             raise InvalidInputError("batch tokens and learning rate must be above 0, and warm-up a share below 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StepSettings:
-    """What `llm.training.loop` asks: up in a line, then down in a line to nothing."""
-
-    peak_lr: float
-    warmup_steps: int
-    decay_steps: int
-    weight_decay: float
-    checkpoint_seconds: float
-    final_lr_share: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    evaluate_every: int = 1
 
 
 Pairs = list[tuple[list[int], list[int]]]  # token ids and type ids of each passage, the right one first
@@ -131,14 +117,6 @@ def train_cross_encoder(
     batches = list(_batches(learned, settings.batch_tokens, rng))
     if not batches:
         raise InvalidInputError("no question has enough wrong hits to learn from; give more paragraphs")
-    n_up = round(len(batches) * settings.warmup)
-    steps = _StepSettings(
-        peak_lr=settings.peak_lr,
-        warmup_steps=n_up,
-        decay_steps=max(1, len(batches) - n_up),
-        weight_decay=settings.weight_decay,
-        checkpoint_seconds=settings.checkpoint_seconds,
-    )
     n_at_once = device.n_threads if device.kind == "cpu" else 1
     with backward_on_cores(model.parameters(), device) as add_gradients:
 
@@ -153,7 +131,7 @@ def train_cross_encoder(
             model,
             Steps(n_steps=len(batches), backward=backward, evaluate=None),
             folder=out / "checkpoint",
-            config=steps,
+            config=one_pass(len(batches), settings),
             identity={"settings": asdict(settings), "data": _digest(learned)},
             device=device,
             report=report,

@@ -4,7 +4,7 @@ Everything comes from the calibration part of the pairs (`rag.verify.pairs.part_
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ from rag.verify.calibration import (
 from rag.verify.found_answers import ANSWER_FEATURES
 from rag.verify.held_back import Case
 from rag.verify.pairs import CONTRADICTED, NOT_SUPPORTED, SUPPORTED, Paragraph
-from rag.verify.readings import read_claims, read_signals
+from rag.verify.readings import Reading, read_claims, read_signals
 from rag.verify.signals import FEATURES, LEXICAL_FEATURES, MODEL_FEATURES
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import Parameters, Weighing, is_asked, long_evidence, share_long, support_scores
@@ -46,7 +46,7 @@ _ASKED_SIGNALS = (
     "answered_at_once", "length", "support_top", "support_gathered", "support_mean", "support_parts", *ANSWER_FEATURES,
 )  # fmt: skip
 _PENALTY = 3.0
-_MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
+MOSTLY_LONG = 0.5  # claims whose length counts as long to this share scale the long ones
 _PLATEAU = 0.01
 _READ_TOGETHER = 64  # cases whose pairs fill batches together
 N_FOLDS = 5
@@ -90,12 +90,8 @@ def read_cases(cases: Sequence[Case], model: PlaceModel, counts: WordCounts) -> 
     values: list[Array] = []
     kept: list[Case] = []
     vetoed: list[bool] = []
-    for start in range(0, len(cases), _READ_TOGETHER):
-        found = []
-        for case in cases[start : start + _READ_TOGETHER]:
-            readings = read_claims([case.claim], case.evidence, counts)[:1]
-            found += readings
-            kept += [case] * len(readings)
+    for batch, found in in_batches(cases, counts):
+        kept += batch
         values += [read.values.astype(np.float64) for read in read_signals(found, model)]
         vetoed += [reading.lexical.vetoed for reading in found]
     return Signals(
@@ -105,6 +101,18 @@ def read_cases(cases: Sequence[Case], model: PlaceModel, counts: WordCounts) -> 
         sources=tuple(case.source for case in kept),
         vetoed=np.array(vetoed, dtype=np.float64),
     )
+
+
+def in_batches(cases: Sequence[Case], counts: WordCounts) -> Iterator[tuple[list[Case], list[Reading]]]:
+    """Some cases at a time, each with its first reading; those with nothing to read are left out."""
+    for start in range(0, len(cases), _READ_TOGETHER):
+        found = [
+            (case, reading)
+            for case in cases[start : start + _READ_TOGETHER]
+            for reading in read_claims([case.claim], case.evidence, counts)[:1]
+        ]
+        if found:
+            yield [case for case, _ in found], [reading for _, reading in found]
 
 
 def fit_parameters(calibration: Signals, *, name: str, version: str, base_sha256: str) -> Parameters:
@@ -135,7 +143,7 @@ def _fit_support(calibration: Signals, info: VerifierInfo, base_sha256: str) -> 
     asked = _fit(values, labels, shares, _ASKED_SIGNALS, (share < 1) & asks)
     words = _fit(values, labels, shares, _WORD_SIGNALS, share > 0)
     model = _fit(values, labels, shares, _MODEL_SIGNALS + ANSWER_FEATURES, share > 0)
-    long = share >= _MOSTLY_LONG
+    long = share >= MOSTLY_LONG
     scale = fit_logistic(long_evidence(words, model, values[long])[:, None], labels[long], [1], penalty=0.01)
     known = np.array([label not in (SUPPORTED, NOT_SUPPORTED) for label in calibration.labels])
     contradicted = np.array([label == CONTRADICTED for label in calibration.labels], dtype=np.float64)

@@ -10,18 +10,16 @@ import numpy as np
 
 from rag.cross_encoder import PairModel, PlaceModel
 from rag.verify.calibration import Array, Flags, fit_logistic
-from rag.verify.fit import N_FOLDS, best_threshold_of, measure_scores, source_shares
+from rag.verify.fit import MOSTLY_LONG, N_FOLDS, best_threshold_of, in_batches, measure_scores, source_shares
 from rag.verify.held_back import Case
 from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pair_of, unsure
 from rag.verify.pairs import SUPPORTED
-from rag.verify.readings import read_claims, read_signals
+from rag.verify.readings import read_signals
 from rag.verify.types import VerifierInfo
 from rag.verify.weighing import VETOED, Parameters, is_asked, share_long, support_scores
 from rag.verify.windows import WordCounts
 
 _PENALTY = 1.0
-_MOSTLY_LONG = 0.5  # claims whose length counts as long to this share are long
-_READ_TOGETHER = 64  # cases whose pairs fill batches together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +50,8 @@ def read_twice(
     """
     kept: list[Case] = []
     columns: list[tuple[Array, Array, Array, Flags, Flags]] = []
-    for start in range(0, len(cases), _READ_TOGETHER):
-        readings = []
-        for case in cases[start : start + _READ_TOGETHER]:
-            of_case = read_claims([case.claim], case.evidence, counts)[:1]
-            readings += of_case
-            kept += [case] * len(of_case)
+    for batch, readings in in_batches(cases, counts):
+        kept += batch
         values = np.array([read.values for read in read_signals(readings, model)], dtype=np.float64)
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         first = support_scores(parameters, values, list(vetoed))
@@ -96,7 +90,7 @@ def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
     for fold in range(N_FOLDS):
         fitted = _fit_mixes(_at(calibration, folds != fold), replace(info, threshold=1.0))
         held_out[folds == fold] = scores_of(_at(calibration, folds == fold), fitted)
-    is_long, asks = share_long(calibration.values) >= _MOSTLY_LONG, is_asked(calibration.values)
+    is_long, asks = share_long(calibration.values) >= MOSTLY_LONG, is_asked(calibration.values)
     kinds = (~is_long & ~asks, ~is_long & asks, is_long)
     threshold = best_threshold_of([(held_out[kind], calibration.supported[kind]) for kind in kinds], info.threshold)
     return _fit_mixes(calibration, replace(info, threshold=threshold))

@@ -19,6 +19,7 @@ import torch
 from llm.training.cores import backward_on_cores
 from llm.training.forward import autocast
 from llm.training.loop import Report, Steps, run_steps
+from llm.training.one_pass import one_pass
 from llm.types import Device
 from rag.errors import InvalidInputError
 from rag.large_cross_encoder import large_classifier
@@ -104,21 +105,6 @@ def train_large_passes(
     return learnt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StepSettings:
-    """What `llm.training.loop` asks: up in a line, then down in a line to nothing."""
-
-    peak_lr: float
-    warmup_steps: int
-    decay_steps: int
-    weight_decay: float
-    checkpoint_seconds: float
-    final_lr_share: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    evaluate_every: int = 1
-
-
 def large_pairs(data: Path, settings: LargeSettings) -> list[TrainingPair]:
     """What one run trains on; the same folder and seed give the same pairs in the same order.
 
@@ -192,14 +178,6 @@ def train_large(
     tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
     lengths = [len(pair.evidence) + len(pair.claim) for pair in pairs]
     batches = list(LikeLengthBatches(lengths, batch_size=settings.batch_size, seed=settings.seed))
-    n_up = round(len(batches) * settings.warmup)
-    steps = _StepSettings(
-        peak_lr=settings.peak_lr,
-        warmup_steps=n_up,
-        decay_steps=max(1, len(batches) - n_up),
-        weight_decay=settings.weight_decay,
-        checkpoint_seconds=settings.checkpoint_seconds,
-    )
     n_at_once = device.n_threads if device.kind == "cpu" else 1
     with backward_on_cores(model.parameters(), device) as add_gradients:
 
@@ -223,7 +201,7 @@ def train_large(
             model,
             Steps(n_steps=len(batches), backward=backward, evaluate=None),
             folder=out / "checkpoint",
-            config=steps,
+            config=one_pass(len(batches), settings),
             identity={"settings": asdict(settings), "data": _digest(pairs)},
             device=device,
             report=report,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from rag.verify.fit import (
     read_cases,
     take,
 )
-from rag.verify.held_back import held_back_cases
-from rag.verify.pairs import part_of, read_paragraphs
+from rag.verify.held_back import Case, held_back_cases
+from rag.verify.pairs import Part, part_of, read_paragraphs
 from rag.verify.shipped import (
     N_OUTCOMES,
     N_TOKEN_SCORES,
@@ -28,13 +29,14 @@ from rag.verify.shipped import (
     write_words,
 )
 from rag.verify.train import PARAGRAPHS_FILE
+from rag.verify.types import VerifierInfo
 from rag.verify.weighing import Parameters
 from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "model_card.md"
 NAME = "citebound-verifier"
 VERSION = "3"
-MEASURED_ON = "verify_train, held back by evidence text"
+_MEASURED_ON = "verify_train, held back by evidence text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,19 @@ class Held:
     n_asked: int = 1_500  # more claims that are read after a question
     n_two_step: int = 600  # more after questions in two steps; for the large encoder
     seed: int = 0
+
+    def cases(self, data: Path, part: Part, *, two_step: bool = False) -> list[Case]:
+        """Those of one part, with questions in two steps or without."""
+        return held_back_cases(
+            data,
+            part,
+            n_labelled=self.n_labelled,
+            n_built=self.n_built,
+            n_long=self.n_long,
+            n_asked=self.n_asked,
+            n_two_step=self.n_two_step if two_step else 0,
+            seed=self.seed,
+        )
 
 
 def make_package(
@@ -74,22 +89,8 @@ def make_package(
         base_folder, read_weights(base_folder, out), device, n_outcomes=N_OUTCOMES, n_token_scores=N_TOKEN_SCORES
     )
     try:
-        calibration, test = (
-            read_cases(
-                held_back_cases(
-                    data,
-                    part,
-                    n_labelled=held.n_labelled,
-                    n_built=held.n_built,
-                    n_long=held.n_long,
-                    n_asked=held.n_asked,
-                    seed=held.seed,
-                ),
-                model,
-                counts,
-            )
-            for part in ("calibration", "test")
-        )
+        calibration = read_cases(held.cases(data, "calibration"), model, counts)
+        test = read_cases(held.cases(data, "test"), model, counts)
     finally:
         model.close()
     parameters = fit_parameters(calibration, name=NAME, version=VERSION, base_sha256=sha256_of_base(base_folder))
@@ -103,18 +104,23 @@ def make_package(
     }
     parameters = dataclasses.replace(
         parameters,
-        info=dataclasses.replace(
-            parameters.info,
-            balanced_accuracy=labelled["balanced_accuracy"],
-            ece=labelled["ece"],
-            brier=labelled["brier"],
-            measured_on=MEASURED_ON,
-        ),
+        info=measured_info(parameters.info, labelled),
         measured=measured,
     )
     write_parameters(parameters, out)
     (out / CARD_FILE).write_text(_card(parameters, command), encoding="utf-8")
     return parameters
+
+
+def measured_info(info: VerifierInfo, labelled: Mapping[str, float | int]) -> VerifierInfo:
+    """With the error that was measured on the labelled cases of the test part."""
+    return dataclasses.replace(
+        info,
+        balanced_accuracy=labelled["balanced_accuracy"],
+        ece=labelled["ece"],
+        brier=labelled["brier"],
+        measured_on=_MEASURED_ON,
+    )
 
 
 def _card(parameters: Parameters, command: str) -> str:

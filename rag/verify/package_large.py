@@ -11,9 +11,8 @@ from rag.cross_encoder import load_cross_encoder
 from rag.large_cross_encoder import load_large_cross_encoder
 from rag.verify.fit import is_labelled
 from rag.verify.fit_large import ReadAgain, fit_large, measure_large, read_twice
-from rag.verify.held_back import held_back_cases
 from rag.verify.large_reader import LargeParameters
-from rag.verify.package import MEASURED_ON, Held
+from rag.verify.package import Held, measured_info
 from rag.verify.pairs import Part
 from rag.verify.shipped import (
     LARGE_WEIGHTS_FILE,
@@ -77,16 +76,7 @@ def make_large_package(
     large = load_large_cross_encoder(large_base, out / LARGE_WEIGHTS_FILE, device, n_outcomes=N_OUTCOMES)
 
     def read(part: Part) -> ReadAgain:
-        cases = held_back_cases(
-            data,
-            part,
-            n_labelled=held.n_labelled,
-            n_built=held.n_built,
-            n_long=held.n_long,
-            n_asked=held.n_asked,
-            n_two_step=held.n_two_step,
-            seed=held.seed,
-        )
+        cases = held.cases(data, part, two_step=True)
         return read_twice(
             cases, model, parameters, counts, large, report=lambda n_read: report(part, n_read, len(cases))
         )
@@ -100,13 +90,7 @@ def make_large_package(
     labelled = measure_large(test, fitted, is_labelled)
     fitted = dataclasses.replace(
         fitted,
-        info=dataclasses.replace(
-            fitted.info,
-            balanced_accuracy=labelled["balanced_accuracy"],
-            ece=labelled["ece"],
-            brier=labelled["brier"],
-            measured_on=MEASURED_ON,
-        ),
+        info=measured_info(fitted.info, labelled),
         base_sha256=sha256_of_base(large_base),
         verifier_sha256=sha256_of_parameters(out),
         measured={

@@ -135,11 +135,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=64, max_position_embeddings=128,
     )  # fmt: skip
     model = BertModel(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)  # enough for texts to differ
-    model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    _save(model, tokenizer, folder)
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 128, "mask_token": "[MASK]", **names})
@@ -162,13 +158,19 @@ def tiny_large_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
             intermediate_size=64, max_position_embeddings=320,
         )
     )  # fmt: skip
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    _save(model, tokenizer, folder)
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MPNetTokenizer"}))
     return folder
+
+
+def _save(model: Any, tokenizer: Any, folder: Path) -> None:
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)  # enough for texts to differ
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _tiny_tokenizer(special: dict[str, str]) -> Any:
