@@ -50,7 +50,7 @@ def learnt(tiny_large_base: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
         assert row["tokens_per_second"] > 0
 
     found = train_large_passes(tiny_data, tiny_large_base, out, PASSES, CPU, report=report)
-    assert set(heard) == {1, 2, 3}
+    assert set(heard) == {1, 2}
     return found
 
 
@@ -72,14 +72,11 @@ def package(
 
 
 def test_pairs_come_from_everywhere_and_are_the_same_for_a_seed(tiny_data: Path) -> None:
-    first, _, last = large_passes(5, 300)
-    pairs = large_pairs(tiny_data, first)
-    assert pairs == large_pairs(tiny_data, first)
-    assert pairs != large_pairs(tiny_data, dataclasses.replace(first, seed=6))
-    assert {pair.source.split("_")[0] for pair in pairs} == {"fever", "fm2", "squad"}
-    assert not any(pair.source == "squad_rival" for pair in pairs)
-    sources = {pair.source for pair in large_pairs(tiny_data, last)}
-    assert {"squad_rival", "made_up_direct", "made_up_compared"} <= sources
+    (settings, _) = large_passes(5, 300)
+    pairs = large_pairs(tiny_data, settings)
+    assert pairs == large_pairs(tiny_data, settings)
+    assert pairs != large_pairs(tiny_data, dataclasses.replace(settings, seed=6))
+    assert {pair.source.split("_")[0] for pair in pairs} >= {"fever", "fm2", "squad"}
 
 
 def test_a_pass_goes_on_from_what_the_one_before_learnt(learnt: Path) -> None:
