@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from rag.prompt_passage import PromptPassage, Run
 from rag.quotes import narrow
-from rag.text import content_words, split_sentences, words
+from rag.text import content_words, counted_words, split_sentences, words
 from rag.types import Span, Support
 
 DEFAULT_THRESHOLD = 0.5  # chosen on SQuAD train by benchmarks/attribution_threshold.py
@@ -29,8 +29,6 @@ _UNSEEN = 0.5  # of its weight counts a word that no sentence of the evidence ho
 _SECOND_GAIN = 0.25  # of the weight of the sentence's own words that a second citation must add
 _SECOND_WORDS = 2  # own words that a second citation must add, unless it adds a number
 
-_SMALL = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_NUMBERS = {content_words(word)[0]: str(value) for value, word in enumerate(_SMALL, start=1)}
 _EMPTY = frozenset(content_words("yes yeah"))  # they say something only together with the question
 _ASKING = frozenset(content_words("many much name named called kind type"))  # they ask, and need no counterpart
 _FRAME = frozenset(  # of phrases that a decoder puts around an answer: "the answer to this question is", "known as"
@@ -103,7 +101,7 @@ class Attributor:
         sentences = [candidate.terms for candidate in self._candidates if candidate.factor == 1]
         self._n_sentences = len(sentences)
         self._n_holding = Counter(itertools.chain.from_iterable(sentences))
-        self._asked = {term: self._weight(term) for term in _terms(question) - _ASKING}
+        self._asked = {term: self._weight(term) for term in counted_words(question) - _ASKING}
 
     def attribute(self, sentence: str, written: Collection[int] = ()) -> Attributed:
         """Quotes that account for `sentence`.
@@ -128,7 +126,7 @@ class Attributor:
 
     def _wanted(self, sentence: str) -> _Wanted | None:
         """The words to look for; None where the sentence has none that say anything."""
-        said = _terms(sentence) - _EMPTY
+        said = counted_words(sentence) - _EMPTY
         own = (said - self._asked.keys() - _FRAME) or said
         if not own:
             return None
@@ -198,23 +196,20 @@ def _overlap(one: _Candidate, other: _Candidate) -> bool:
     return same and one.span.start < other.span.end and other.span.start < one.span.end
 
 
-def _terms(text: str) -> frozenset[str]:
-    """The content words of `text`, small number words as digits."""
-    return frozenset(_NUMBERS.get(word, word) for word in content_words(text))
-
-
 def _sum(weights: Mapping[str, float], held: Collection[str]) -> float:
     return sum(weight for term, weight in weights.items() if term in held)
 
 
 def _candidates(marker: int, passage: PromptPassage) -> Iterator[_Candidate]:
     """Every sentence of a passage, and every two in a row that are short enough to be quoted together."""
-    around = _terms(" ".join((passage.heading or "", passage.table_header or "", *(run.text for run in passage.runs))))
+    around = counted_words(
+        " ".join((passage.heading or "", passage.table_header or "", *(run.text for run in passage.runs)))
+    )
     for run in passage.runs:
         before: Span | None = None
         held_before: frozenset[str] = frozenset()
         for span in split_sentences(run.text):
-            held = _terms(span.cut(run.text))
+            held = counted_words(span.cut(run.text))
             yield _Candidate(marker, run, span, held, around, 1.0)
             if before is not None and "\n" not in run.text[before.end : span.start]:
                 both = Span(start=before.start, end=span.end)

@@ -27,9 +27,9 @@ from rag.abbreviations import (
     TIME_ZONES,
 )
 from rag.types import Span
-from rag.words import content_words, stem, words
+from rag.words import content_words, counted_words, stem, words
 
-__all__ = ["content_words", "split_sentences", "stem", "words"]
+__all__ = ["content_words", "counted_words", "split_sentences", "stem", "words"]
 
 _ALWAYS = "。！？｡؟۔।॥።။៕"  # they need no white space after them
 _CLOSERS = "\"'”’»«›‹“)]}」』】）》〉"

@@ -70,6 +70,11 @@ def content_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in plain if word)
 
 
+def counted_words(text: str) -> frozenset[str]:
+    """The `content_words` of a text, numbers up to twenty as digits: "sixteen weeks" is "16 weeks"."""
+    return frozenset(_DIGITS.get(word, word) for word in content_words(text))
+
+
 @lru_cache(maxsize=65_536)
 def _plain(word: str) -> str:
     """The plain form of one word, or "" for a stop word."""
@@ -123,3 +128,10 @@ def stem(word: str) -> str:
     if word.endswith("e") and len(word) >= 4:
         return word[:-1]
     return word
+
+
+_COUNTED = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
+_DIGITS = {_plain(word): str(value) for value, word in enumerate(_COUNTED, start=1)}

@@ -14,7 +14,7 @@ import numpy as np
 
 from llm.types import Cancel
 from rag.cross_encoder import TokenScores
-from rag.text import content_words, split_sentences
+from rag.text import counted_words, split_sentences
 from rag.types import FloatArray, Span
 from rag.verify.windows import Stretch
 
@@ -91,7 +91,7 @@ class LookedUp:
 
     def compare(self, said: str) -> FoundAnswer:
         """What was found, beside the answer that was given."""
-        given, told = frozenset(content_words(self.question)), frozenset(content_words(said))
+        given, told = counted_words(self.question), counted_words(said)
         own = told - given or told
         best, best_said = -_MOST, -_MOST
         place: AnswerPlace | None = None
@@ -159,5 +159,5 @@ def _log_odds(score: float, read: TokenScores) -> float:
 
 def _is_said(place: str, told: frozenset[str], own: frozenset[str]) -> bool:
     """Whether a place holds nothing that was not said, and something of what the question did not say already."""
-    words = frozenset(content_words(place))
+    words = counted_words(place)
     return words <= told and not words.isdisjoint(own)

@@ -48,6 +48,16 @@ def test_what_was_said_is_what_was_found() -> None:
     assert other.place is not None and other.place.stretch == Stretch(evidence=0, text=TEXT)
 
 
+@pytest.mark.parametrize(("told", "said"), [("16", "sixteen"), ("sixteen", "16"), ("four", "4"), ("twenty", "20")])
+def test_a_small_number_is_the_same_in_words_and_in_digits(told: str, said: str) -> None:
+    text = f"There are {told} weeks of leave, and three of notice"
+    read = scored(text, {told: 8.0, "three": 2.0})
+    stretches = (Stretch(evidence=0, text=text),)
+    looked = LookedUp(question="How many weeks of leave?", stretches=stretches, scores=(read,))
+    assert looked.compare(said).gap == 0.0
+    assert looked.compare("five").gap < -10.0
+
+
 def test_another_place_lies_below_the_best_one() -> None:
     read = scored(TEXT, {"May 1883": 8.0, "1890": 2.0}, nowhere=1.0)
     other = np.log(1 + np.exp(1.0)) - np.log(1 + np.exp(7.0))

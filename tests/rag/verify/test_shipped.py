@@ -48,6 +48,8 @@ def pulled(name: str) -> Path:
     [
         ("16", True),
         ("16 weeks", True),
+        ("sixteen", True),
+        ("Sixteen weeks", True),
         ("Parental leave is 16 weeks.", True),
         ("four", False),  # weeks, but of something else
         ("four weeks", False),
