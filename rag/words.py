@@ -29,6 +29,10 @@ _DOT_GROUPS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _ACCENT = re.compile("[\u0300-\u036f]")
 _VOWEL = re.compile("[aeiouy]")
+NUMBER_WORDS = (  # each stands for its place
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
 
 
 def _set(listed: str) -> frozenset[str]:
@@ -130,8 +134,5 @@ def stem(word: str) -> str:
     return word
 
 
-_COUNTED = (
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
-)  # fmt: skip
-_DIGITS = {_plain(word): str(value) for value, word in enumerate(_COUNTED, start=1)}
+# Here, since it takes the function above to fill it.
+_DIGITS = {_plain(word): str(value) for value, word in enumerate((*NUMBER_WORDS, "twenty"))}
