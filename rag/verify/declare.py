@@ -3,7 +3,7 @@
 import re
 
 _END = re.compile(r"[\s?？.!]+$")
-_PARTICIPLE = (
+PARTICIPLE = (
     r"(?:\w+ed|born|built|held|made|found|known|written|won|sold|given|taken|seen|set|shown|spoken|used|sent|put|led"
     r"|begun|drawn|grown|chosen|founded|kept|lost|paid|laid)"
 )
@@ -26,7 +26,7 @@ _SUBJECT = re.compile(rf"^(?:who|what|which)\s+({_AUX}|[a-z]{{2,}}(?:ed|s|es)|wo
 _KIND = re.compile(
     rf"^(?:what|which)\s+((?:[\w'’-]+\s+){{1,4}}?)({_AUX}|[a-z]+ed|won|wrote|led|made|built|became)\s+(.+)$", re.I
 )
-_PASSIVE = re.compile(rf"^(.+?)\s+({_PARTICIPLE}\b.*)$", re.IGNORECASE)
+_PASSIVE = re.compile(rf"^(.+?)\s+({PARTICIPLE}\b.*)$", re.IGNORECASE)
 _PREPOSITION = re.compile(r"^(?:in|on|at|by|during|from|since|until|after|before|between|around|about|near|to)\b", re.I)
 _DAY = re.compile(r"^(?:[A-Z][a-z]+\s+\d{1,2}\b|\d{1,2}\s+[A-Z][a-z]+|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)")
 _INSIDE = re.compile(
@@ -60,7 +60,7 @@ def _by_rule(asked: str, answer: str) -> str | None:
         noun = "" if found[1].strip() and found[1].strip() in answer else found[1]
         return None if _STRANDED.search(asked) else f"{answer} {noun}{found[2]} {found[3]}"
     found = _WHAT_IS_THE.match(asked)
-    if found is not None and not re.search(rf"\b{_PARTICIPLE}$", asked) and not _STRANDED.search(asked):
+    if found is not None and not re.search(rf"\b{PARTICIPLE}$", asked) and not _STRANDED.search(asked):
         return f"{found[2]} {found[1]} {answer}"
     for pattern in (_SUBJECT, _KIND):
         found = pattern.match(asked)

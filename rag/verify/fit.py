@@ -104,12 +104,16 @@ def read_cases(cases: Sequence[Case], model: PlaceModel, counts: WordCounts) -> 
 
 
 def in_batches(cases: Sequence[Case], counts: WordCounts) -> Iterator[tuple[list[Case], list[Reading]]]:
-    """Some cases at a time, each with its first reading; those with nothing to read are left out."""
+    """Some cases at a time, each with its first reading.
+
+    Left out are those with nothing to read, and a "no": what is read is then not what was labelled.
+    """
     for start in range(0, len(cases), _READ_TOGETHER):
         found = [
             (case, reading)
             for case in cases[start : start + _READ_TOGETHER]
             for reading in read_claims([case.claim], case.evidence, counts)[:1]
+            if not reading.is_denied
         ]
         if found:
             yield [case for case, _ in found], [reading for _, reading in found]

@@ -15,6 +15,7 @@ from rag.cross_encoder import PlaceModel, load_cross_encoder
 from rag.errors import NotReadyError
 from rag.large_cross_encoder import load_large_cross_encoder
 from rag.types import VerdictLabel
+from rag.verify.calibration import Array, sigmoid
 from rag.verify.checks import reasons
 from rag.verify.found_answers import OTHER_FOUND, FoundAnswer, LookedUp
 from rag.verify.large_reader import LargeReader
@@ -85,7 +86,8 @@ class ClaimJudge:
         scores = self._scores(found, rows, cancel)
         parts: dict[int, list[Judgement]] = {}
         for reading, read, score in zip(found, rows, scores, strict=True):
-            parts.setdefault(reading.claim, []).append(self._verdict(reading, read, round(score, _DIGITS)))
+            verdict = self._denied if reading.is_denied else self._verdict
+            parts.setdefault(reading.claim, []).append(verdict(reading, read, score))
         # A claim is what its weakest part is.
         return tuple(
             min(parts[index], key=lambda part: part.score) if index in parts else _nothing_read(len(evidence))
@@ -110,14 +112,14 @@ class ClaimJudge:
 
     def _verdict(self, reading: Reading, read: Read, score: float) -> Judgement:
         label: VerdictLabel = "supported"
+        score = round(score, _DIGITS)
         window = reading.windows[read.supports]
         why = reasons(reading.lexical.in_window)
         if score < self.info.threshold:
             why = (
                 *_other_answer(reading.lexical), *_found_instead(read.answer), *reasons(reading.lexical.comparison)
             )  # fmt: skip
-            values = read.values[None, :].astype(np.float64)
-            against = self._parameters.contradiction.log_odds(values)[0] > 0 and reading.lexical.other_measure is None
+            against = self._against(read)[0] > 0 and reading.lexical.other_measure is None
             against = against or reading.lexical.other_cell is not None
             label = "contradicted" if against else "unsupported"
             if label == "contradicted":
@@ -127,6 +129,26 @@ class ClaimJudge:
                 why = (f"nothing supports: {reading.parts[read.weakest_part][0]}",)
             why = why or ("the evidence does not say so",)
         return Judgement(label=label, score=score, evidence=window.evidence, span=window.span, reasons=why)
+
+    def _denied(self, reading: Reading, read: Read, score: float) -> Judgement:
+        """Of a claim that what was read is wrong: the evidence must contradict it; not to support it is too little.
+
+        `score` is that of what was read.
+        """
+        supports, window = score, reading.windows[read.contradicts]
+        score = round((1 - supports) * float(sigmoid(self._against(read))[0]), _DIGITS)
+        label: VerdictLabel = "unsupported"
+        why = f"the evidence does not say otherwise than: {reading.wording.text}"
+        if score >= self.info.threshold:
+            label, why = "supported", f"the evidence says otherwise than: {reading.wording.text}"
+        elif supports >= self.info.threshold:
+            label, why = "contradicted", f"the evidence says: {reading.wording.text}"
+            window = reading.windows[read.supports]
+        return Judgement(label=label, score=score, evidence=window.evidence, span=window.span, reasons=(why,))
+
+    def _against(self, read: Read) -> Array:
+        """Log-odds of "contradicted", of what is not supported, (1,)."""
+        return self._parameters.contradiction.log_odds(read.values[None, :].astype(np.float64))
 
 
 def load_judge(

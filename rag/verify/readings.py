@@ -17,6 +17,7 @@ from rag.verify.parts import split_parts
 from rag.verify.signals import Lexical, Read, Wording, lexical_signals, model_signals
 from rag.verify.types import StatedClaim
 from rag.verify.weighing import SHORT_WORDS
+from rag.verify.whether import read_reply
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, Stretch, Window, WordCounts
 
 _PART_WORDS = 60  # a longer claim is read in parts, each of which must be supported
@@ -34,6 +35,7 @@ class Reading:
     lexical: Lexical
     stretches: tuple[Stretch, ...]  # of evidence, in which the claim's question is looked up; none without one
     sentences: EvidenceSentences = field(repr=False)  # all of the evidence
+    is_denied: bool = False  # the claim says that what is read is wrong: a "no"
 
     @property
     def questions(self) -> list[tuple[str, str]]:
@@ -92,6 +94,9 @@ def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windo
     """The claim, or its parts where it is long."""
     asked = question_of(claim)
     said = statement(claim)[len(asked) :].strip()
+    whether = read_reply(asked, said)
+    if whether is not None:
+        asked, said = "", whether.statement
     pieces = said.split()
     texts = [" ".join(pieces[at : at + _PART_WORDS]) for at in range(0, len(pieces), _PART_WORDS)]
     readings = []
@@ -110,6 +115,7 @@ def _parts(index: int, claim: StatedClaim, sentences: EvidenceSentences, n_windo
                 lexical=lexical,
                 stretches=stretches,
                 sentences=sentences,
+                is_denied=whether is not None and whether.is_denied,
             )
         )
     if len(readings) > _MAX_PARTS:

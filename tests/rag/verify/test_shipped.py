@@ -109,6 +109,31 @@ def test_what_the_text_names_for_something_else_is_no_answer(
         assert any(reason.startswith("the evidence seems to answer: ") for reason in found.reasons)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "label"),
+    [
+        ("Was Lindenhof Instruments founded in 1987?", "Yes.", "supported"),
+        ("Was Lindenhof Instruments founded in 1987?", "No.", "contradicted"),
+        ("Was Lindenhof Instruments founded in 1990?", "No, it was not.", "supported"),
+        ("Is Helene Roth the safety officer?", "yes", "supported"),
+        ("Is Helene Roth the safety officer?", "no", "contradicted"),
+        ("Was the company founded by Anna Berg?", "Yes", "not"),
+        ("Was the company founded by Anna Berg?", "no", "supported"),
+        ("Does Lindenhof Instruments make bicycles?", "Yes", "not"),
+        ("Is there a canteen?", "Yes, there is.", "not"),
+        ("Is there a canteen?", "No.", "unsupported"),  # the text does not say
+    ],
+)
+def test_yes_and_no_say_that_what_was_asked_is_so_or_not(judge: ClaimJudge, asked: str, said: str, label: str) -> None:
+    evidence = (
+        "Lindenhof Instruments makes precision scales. Marta Lindner and Osman Yildiz founded the company in Freiburg "
+        "in 1987. Helene Roth is the safety officer."
+    )
+    (found,) = judge.judge(split_claims(said, asked), [evidence])
+    assert found.label == label or (label == "not" and found.label != "supported")
+    assert (found.score >= judge.info.threshold) == (found.label == "supported")
+
+
 def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(judge: ClaimJudge) -> None:
     claims = split_claims("The notice period is four weeks during probation. Sick leave is paid for ten days a year.")
     together = judge.judge(claims, [LEAVE])

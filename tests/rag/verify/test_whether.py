@@ -1,0 +1,57 @@
+"""Bare replies as statements."""
+
+import pytest
+
+from rag.verify.claims import split_claims
+from rag.verify.readings import read_claims
+from rag.verify.whether import Whether, read_reply
+from rag.verify.windows import WordCounts
+
+
+@pytest.mark.parametrize(
+    ("question", "reply", "statement", "is_denied"),
+    [
+        ("Was Lindenhof founded in 1987?", "Yes.", "Lindenhof was founded in 1987.", False),
+        ("Was Lindenhof founded in 1987?", "No", "Lindenhof was founded in 1987.", True),
+        ("is the sky blue", "yes", "The sky blue.", False),  # where "is" belongs is not found
+        ("Is Helene Roth the safety officer?", "No, she is not.", "Helene Roth is the safety officer.", True),
+        ("Can employees carry over leave?", "No, they can't.", "Employees carry over leave.", True),
+        ("Can a request be withdrawn?", "Yes!", "A request can be withdrawn.", False),
+        ("Has the museum been sold?", "Nope.", "The museum has been sold.", True),
+        ("Did the tower close in 1990?", "Yes, it did.", "The tower close in 1990.", False),
+        ("Is there a canteen?", "Yes, there is.", "There is a canteen.", False),
+        ("I work in Colmar. Is the office open on Sunday?", "no", "The office open is on Sunday.", True),
+        ("Is the director of the museum Ada King?", "yes", "The director of the museum Ada King.", False),
+        ("Is the tower higher than 300 m?", "yes", "The tower is higher than 300 m.", False),
+    ],
+)
+def test_a_bare_reply_states_what_was_asked(question: str, reply: str, statement: str, is_denied: bool) -> None:
+    assert read_reply(question, reply) == Whether(statement=statement, is_denied=is_denied)
+
+
+@pytest.mark.parametrize(
+    ("question", "reply"),
+    [
+        ("When was it founded?", "yes"),
+        ("Was it founded in 1987?", "1987"),
+        ("Was it founded in 1987?", "Yes, in Freiburg."),  # says more
+        ("Is it A or B?", "yes"),
+        ("Are both museums open?", "no"),
+        ("Are Ada and Emma from the same country?", "no"),
+        ("Is smoking not allowed?", "no"),
+        ("Isn't it open?", "no"),
+        ("Is it?", "no"),
+        ("", "no"),
+        ("Was it?", ""),
+    ],
+)
+def test_other_questions_and_replies_stay_what_they_are(question: str, reply: str) -> None:
+    assert read_reply(question, reply) is None
+
+
+def test_what_is_read_of_a_bare_reply_is_its_statement() -> None:
+    claims = split_claims("No.", "Was Lindenhof founded in 1990?")
+    (reading,) = read_claims(claims, ["Lindenhof was founded in 1987."], WordCounts(n_texts=1, n_with={}))
+    assert reading.is_denied
+    assert reading.wording.text == reading.wording.own == "Lindenhof was founded in 1990."
+    assert reading.wording.asked == "" and not reading.stretches
