@@ -9,12 +9,25 @@ full stop, and with both answers of a question cut to as many words as the short
 import gzip
 import json
 import pathlib
+import random
 from collections.abc import Callable, Iterator
 
 from rag.text import split_sentences
+from rag.verify.built_pairs import PairBuilder
+from rag.verify.fact_pairs import FactBuilder
 from rag.verify.held_back import Case, as_claim, held_back_cases
-from rag.verify.pairs import NOT_SUPPORTED, SUPPORTED, only, read_labelled
-from rag.verify.train import PAIRS_FILE
+from rag.verify.pairs import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    Paragraph,
+    TrainingPair,
+    only,
+    part_of,
+    read_labelled,
+    read_paragraphs,
+)
+from rag.verify.rival_pairs import RivalBuilder
+from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
 from rag.verify.types import StatedClaim
 
 ADVERSARIAL = (
@@ -101,15 +114,40 @@ def scifact(folder: pathlib.Path) -> list[Case]:
 
 def labelled_test(data: pathlib.Path) -> list[Case]:
     """The test part of verify_train, split off by evidence text."""
-    return [
-        Case(claim=as_claim(pair.claim), evidence=(pair.evidence,), label=pair.label, source=pair.source)
-        for pair in only(read_labelled(data / PAIRS_FILE), "test")
-    ]
+    return of_pairs(only(read_labelled(data / PAIRS_FILE), "test"))
 
 
 def built_test(data: pathlib.Path) -> list[Case]:
     """Claims built from articles of SQuAD train that nothing was trained on or fitted to."""
     return held_back_cases(data, "test", n_labelled=0, n_built=1_500, seed=11)
+
+
+def of_pairs(pairs: list[TrainingPair]) -> list[Case]:
+    """Built pairs as claims."""
+    return [
+        Case(claim=as_claim(pair.claim), evidence=(pair.evidence,), label=pair.label, source=pair.source)
+        for pair in pairs
+    ]
+
+
+def test_paragraphs(data: pathlib.Path) -> list[Paragraph]:
+    """Of articles that nothing was trained on or fitted to."""
+    return [one for one in read_paragraphs(data / PARAGRAPHS_FILE) if part_of(one.title) == "test"]
+
+
+def rivals(data: pathlib.Path) -> list[Case]:
+    """Each question with its answer and with another thing of its kind that stands beside it."""
+    return of_pairs(RivalBuilder(test_paragraphs(data), random.Random(5)).build(1_000))
+
+
+def made_up() -> list[Case]:
+    """Questions about things that do not exist, their names and facts drawn from the lists of training."""
+    return of_pairs(FactBuilder(random.Random(99)).build(1_000))
+
+
+def yes_or_no(data: pathlib.Path) -> list[Case]:
+    """Questions whether something is so, with "yes" and "no"."""
+    return of_pairs(PairBuilder(test_paragraphs(data), random.Random(3)).build(400, only=("yes_or_no",)))
 
 
 SETS: dict[str, Callable[[pathlib.Path], list[Case]]] = {
@@ -121,4 +159,7 @@ SETS: dict[str, Callable[[pathlib.Path], list[Case]]] = {
     "SciFact": lambda data: scifact(data / "verify_dev/scifact_nli"),
     "verify_train, test part": labelled_test,
     "built from SQuAD train, test part": built_test,
+    "answers beside others of their kind (SQuAD train, test part)": rivals,
+    "made-up facts, asked for": lambda data: made_up(),
+    "yes or no (SQuAD train, test part)": yes_or_no,
 }

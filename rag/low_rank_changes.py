@@ -5,7 +5,7 @@ A changed matrix W of the base becomes W + B·A (LoRA, Hu et al., 2021). One saf
 base lacks, such as the last layers of a classifier, stand there whole, in the same way; vectors in fp16.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,30 @@ def read_low_rank(base_folder: Path, file: Path, *, prefix: str) -> "dict[str, t
         elif not name.endswith(".b"):
             weights[name] = tensor
     return weights
+
+
+def write_mean(files: Sequence[Path], shares: Sequence[float], out: Path) -> None:
+    """Writes the weighted mean of what several trainings left, each of which went on from the one before.
+
+    A and B are averaged by themselves: the weights lie near each other, and their mean errs less than each of them
+    (stochastic weight averaging, Izmailov et al., 2018).
+
+    Args:
+        files: as `write_low_rank` wrote them.
+        shares: one a file; their sum counts as the whole.
+        out: may exist; it is replaced.
+    """
+    import torch
+
+    read = [read_shipped(file) for file in files]
+    weights = torch.tensor(shares) / sum(shares)
+    mean = {name: torch.tensordot(weights, torch.stack([one[name] for one in read]), dims=1) for name in read[0]}
+    changed = [name.removesuffix(".a") for name in mean if name.endswith(".a")]
+    write_low_rank(
+        {name: (mean[f"{name}.a"], mean[f"{name}.b"]) for name in changed},
+        {name: tensor for name, tensor in mean.items() if not name.endswith((".a", ".b"))},
+        out,
+    )
 
 
 def read_shipped(file: Path) -> "dict[str, torch.Tensor]":

@@ -33,7 +33,7 @@ from rag.verify.shipped import (
 )
 from rag.verify.signals import Lexical, Read
 from rag.verify.types import Judgement, StatedClaim, VerifierInfo
-from rag.verify.weighing import Parameters, support_scores
+from rag.verify.weighing import VERBATIM, Parameters, support_scores
 from rag.verify.windows import N_WINDOWS, EvidenceSentences, WordCounts
 from rag.weight_changes import sha256_of_base
 
@@ -106,6 +106,8 @@ class ClaimJudge:
             return []
         values = np.array([read.values for read in rows], dtype=np.float64)
         scores = support_scores(self._parameters, values, [reading.lexical.vetoed for reading in found])
+        verbatim = np.array([reading.lexical.is_verbatim for reading in found], dtype=np.bool_)
+        scores = np.where(verbatim, np.maximum(scores, VERBATIM), scores)
         if self._large is not None:
             scores = self._large.scores(found, values, scores, cancel=cancel)
         return [float(score) for score in scores]

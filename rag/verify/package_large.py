@@ -34,7 +34,7 @@ from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "large_model_card.md"
 NAME = "citebound-verifier-large"
-VERSION = "1"
+VERSION = "2"
 
 
 def make_large_package(

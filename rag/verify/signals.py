@@ -17,6 +17,7 @@ from rag.verify.cells import other_cell
 from rag.verify.checks import Comparison, compare, names_of, quantities
 from rag.verify.found_answers import ANSWER_FEATURES, NOT_ASKED, FoundAnswer
 from rag.verify.measures import other_measure
+from rag.verify.verbatim import is_verbatim
 from rag.verify.windows import EvidenceSentences, Window
 
 LEXICAL_FEATURES = (
@@ -81,6 +82,7 @@ class Lexical:
     in_window: Comparison  # with the best window
     other_measure: tuple[str, str] | None  # what is told where another kind of amount was asked
     other_cell: str | None  # why the answer is the wrong cell of a table
+    is_verbatim: bool  # a sentence says the claim word for word
 
     @property
     def vetoed(self) -> bool:
@@ -148,6 +150,8 @@ def lexical_signals(wording: Wording, sentences: EvidenceSentences, windows: Seq
         in_window=here,
         other_measure=other_measure(wording.asked, wording.own),
         other_cell=other_cell(wording.asked, wording.own, sentences.tables, sentences.prose),
+        is_verbatim=not wording.asked
+        and is_verbatim(wording.own, dict.fromkeys(one for window in windows for one in window.sentences)),
     )
 
 

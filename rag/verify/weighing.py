@@ -23,6 +23,7 @@ from rag.verify.types import VerifierInfo
 
 MODEL_SHARE = 0.5  # of the model in the verdict on a long claim
 SHORT_WORDS, LONG_WORDS = 6, 12  # content words, the question's left out, up to which a claim is short; from which long
+VERBATIM = 0.995  # the least score of a claim that the evidence says word for word
 VETOED = 0.9  # of the threshold: the highest score where an explicit comparison speaks against the claim
 _LENGTH, _ASKED = FEATURES.index("length"), FEATURES.index("asked")
 

@@ -8,6 +8,8 @@ English only; the word order is by rule, and where the subject ends is guessed b
 import re
 from dataclasses import dataclass
 
+from rag.text import content_words
+from rag.verify.claims import needs_question
 from rag.verify.declare import PARTICIPLE
 
 _BE = r"(?:is|was|are|were|am)"
@@ -21,6 +23,9 @@ _REPLY = re.compile(
     rf"(?:(?:it|he|she|they|there|this|that|these|those|you|we|i|one)\s+(?:{_BE}|{_OTHER}|{_DO})(?:\s?not|n?['’]t)?)?[\s.!]*$",
     re.IGNORECASE,
 )
+_YES = re.compile(r"^(?:yes|yeah|yep)\b[,.!:;\s]*", re.IGNORECASE)
+_NEGATES = re.compile(r"\b(?:no|not|never|none|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
+_LEAST_SHARED = 0.5  # of the question's words, in a sentence that answers it by itself
 _COMPARES = re.compile(r"\b(?:both|same|similar|alike|different|either|neither|or|not|never)\b|n['’]t\b", re.IGNORECASE)
 _PRONOUN = re.compile(r"^(there|it|he|she|they|we|you|i|this|that|these|those|one)\s+(.+)$", re.IGNORECASE)
 _ACTION = rf"(?:{PARTICIPLE}|be|been)"
@@ -31,20 +36,36 @@ _SUBJECT_OF_STATE = re.compile(rf"^(.+?)(?<!\bof)(?<!\bin)\s+({_STATE}\b.*)$", r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whether:
-    """What a bare reply says."""
+    """What a reply says."""
 
     statement: str
-    is_denied: bool  # the reply was "no"
+    is_denied: bool  # the reply was "no": it says that the statement is wrong
 
 
 def read_reply(question: str, reply: str) -> Whether | None:
-    """The statement that a bare "yes" or "no" makes of `question`; None for any other question or reply."""
-    said = _REPLY.match(reply.strip())
-    asked = _ASKED.search(question.strip())
-    if said is None or asked is None or _COMPARES.search(asked[2]):
+    """What `reply` says to a question whether something is so; None for other questions and what leans on it.
+
+    A bare "yes" or "no", and a reply that only repeats words of the question ("in 1987"), say what was asked. A whole
+    sentence that holds half of the question's words, two at least, says what it says.
+    """
+    found = _ASKED.search(question.strip())
+    if found is None or _COMPARES.search(found[2]):
         return None
-    statement = _stated(asked[1], " ".join(asked[2].split()))
-    return Whether(statement=f"{statement[0].upper()}{statement[1:]}.", is_denied=said[1] is None)
+    verb, rest = found[1], " ".join(found[2].split())
+    bare = _REPLY.match(reply.strip())
+    if bare is not None:
+        return Whether(statement=_sentence(_stated(verb, rest)), is_denied=bare[1] is None)
+    said = _YES.sub("", reply.strip())
+    own, asked = set(content_words(said)), set(content_words(rest))
+    if own and own <= asked and not _NEGATES.search(said):
+        return Whether(statement=_sentence(_stated(verb, rest)), is_denied=False)
+    if not needs_question(said) and len(own & asked) >= max(2, _LEAST_SHARED * len(asked)):
+        return Whether(statement=said, is_denied=False)
+    return None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _stated(verb: str, rest: str) -> str:

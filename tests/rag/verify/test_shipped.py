@@ -122,6 +122,9 @@ def test_what_the_text_names_for_something_else_is_no_answer(
         ("Does Lindenhof Instruments make bicycles?", "Yes", "not"),
         ("Is there a canteen?", "Yes, there is.", "not"),
         ("Is there a canteen?", "No.", "unsupported"),  # the text does not say
+        ("Was Lindenhof Instruments founded in 1987?", "in 1987", "supported"),
+        ("Was Lindenhof Instruments founded in 1990?", "in 1990", "not"),
+        ("Was Lindenhof Instruments founded in 1987?", "Osman Yildiz founded the company in 1987.", "supported"),
     ],
 )
 def test_yes_and_no_say_that_what_was_asked_is_so_or_not(judge: ClaimJudge, asked: str, said: str, label: str) -> None:
@@ -140,6 +143,18 @@ def test_the_same_claims_get_the_same_judgements_whatever_is_read_beside_them(ju
     assert together == judge.judge(claims, [LEAVE])
     assert together == tuple(found for one in claims for found in judge.judge([one], [LEAVE]))
     assert all(found.label == "supported" for found in together)
+
+
+def test_what_a_sentence_says_word_for_word_is_supported(judge: ClaimJudge) -> None:
+    evidence = (
+        "Trips are approved by the team lead; all other trips also need the approval of the site's head.\nFlights are "
+        "booked only where the journey by train takes longer than six hours.\nFirst-class train tickets are allowed on "
+        "journeys of more than three hours."
+    )
+    said = "First-class train tickets are allowed on journeys of more than three hours"
+    for asked in (None, "Can I book first class on trains?"):
+        (found,) = judge.judge(split_claims(said, asked), [evidence])
+        assert found.label == "supported" and found.score > 0.99
 
 
 def test_an_amount_of_another_kind_than_was_asked_is_not_supported(judge: ClaimJudge) -> None:

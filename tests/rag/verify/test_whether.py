@@ -23,9 +23,17 @@ from rag.verify.windows import WordCounts
         ("I work in Colmar. Is the office open on Sunday?", "no", "The office open is on Sunday.", True),
         ("Is the director of the museum Ada King?", "yes", "The director of the museum Ada King.", False),
         ("Is the tower higher than 300 m?", "yes", "The tower is higher than 300 m.", False),
+        ("Are meals paid as a daily allowance?", "as a daily allowance", "Meals are paid as a daily allowance.", False),
+        ("Was it founded in 1987?", "Yes, in 1987.", "It was founded in 1987.", False),
+        (
+            "Was Lindenhof founded in 1987?",
+            "Ada Lind and Osman Yildiz founded it in Freiburg in 1987.",
+            "Ada Lind and Osman Yildiz founded it in Freiburg in 1987.",
+            False,
+        ),
     ],
 )
-def test_a_bare_reply_states_what_was_asked(question: str, reply: str, statement: str, is_denied: bool) -> None:
+def test_a_reply_states_what_was_asked(question: str, reply: str, statement: str, is_denied: bool) -> None:
     assert read_reply(question, reply) == Whether(statement=statement, is_denied=is_denied)
 
 
@@ -33,8 +41,12 @@ def test_a_bare_reply_states_what_was_asked(question: str, reply: str, statement
     ("question", "reply"),
     [
         ("When was it founded?", "yes"),
-        ("Was it founded in 1987?", "1987"),
         ("Was it founded in 1987?", "Yes, in Freiburg."),  # says more
+        ("Are receipts needed for meals?", "not for meals"),
+        (
+            "Are taxis paid for?",
+            "The use of a private car is paid at 0.38 EUR per kilometre.",
+        ),  # answers half of it at most
         ("Is it A or B?", "yes"),
         ("Are both museums open?", "no"),
         ("Are Ada and Emma from the same country?", "no"),
