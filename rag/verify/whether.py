@@ -15,8 +15,11 @@ from rag.verify.declare import PARTICIPLE
 _BE = r"(?:is|was|are|were|am)"
 _OTHER = r"(?:has|have|had|can|could|will|would|shall|may|might|must|should)"
 _DO = r"(?:did|does|do)"
+_SETTING = r"(?:if|when|whenever|once|while|after|before|during|in|at|on|for|with|without|as|under|according to)"
 _ASKED = re.compile(
-    rf"(?:^|(?<=[.!?,;:]\s))(?:so,?\s+|and\s+|but\s+)?({_BE}|{_OTHER}|{_DO})\s+([^?]{{3,300}})\?*\s*$", re.IGNORECASE
+    rf"(?:^|(?<=[.!?]\s))(?:(?:so|and|but|hi|hello)\b,?\s+)?(?:({_SETTING}\b[^.!?]{{2,200}}),\s+)?"
+    rf"({_BE}|{_OTHER}|{_DO})\s+([^?]{{3,300}})\?*\s*$",
+    re.IGNORECASE,
 )
 _REPLY = re.compile(
     rf"^(?:(yes|yeah|yep)|(?:no|nope))\b[,.!\s]*"
@@ -28,6 +31,7 @@ _NEGATES = re.compile(r"\b(?:no|not|never|none|nor|cannot|without)\b|n['’]t\b"
 _LEAST_SHARED = 0.5  # of the question's words, in a sentence that answers it by itself
 _COMPARES = re.compile(r"\b(?:both|same|similar|alike|different|either|neither|or|not|never)\b|n['’]t\b", re.IGNORECASE)
 _PRONOUN = re.compile(r"^(there|it|he|she|they|we|you|i|this|that|these|those|one)\s+(.+)$", re.IGNORECASE)
+_LEANS_BACK = re.compile(r"(?:it|he|she|they|this|that|these|those|one)\b", re.IGNORECASE)
 _ACTION = rf"(?:{PARTICIPLE}|be|been)"
 _STATE = rf"(?:{_ACTION}|(?-i:[a-z]+ing)|a|an|the|in|on|at|from|for|part|able|more|less|\w+er\s+than)"
 _SUBJECT_OF_ACTION = re.compile(rf"^(.+?)\s+({_ACTION}\b.*)$", re.IGNORECASE)
@@ -49,16 +53,20 @@ def read_reply(question: str, reply: str) -> Whether | None:
     sentence that holds half of the question's words, two at least, says what it says.
     """
     found = _ASKED.search(question.strip())
-    if found is None or _COMPARES.search(found[2]):
+    if found is None or _COMPARES.search(found[3]):
         return None
-    verb, rest = found[1], " ".join(found[2].split())
+    setting, verb, rest = found.groups()
+    rest = " ".join(rest.split())
+    asked_for = _sentence(f"{setting}, {_stated(verb, rest)}" if setting else _stated(verb, rest))
+    if _LEANS_BACK.match(rest):  # on what was said before it
+        asked_for = f"{question.strip()[: found.start()]}{asked_for}"
     bare = _REPLY.match(reply.strip())
     if bare is not None:
-        return Whether(statement=_sentence(_stated(verb, rest)), is_denied=bare[1] is None)
+        return Whether(statement=asked_for, is_denied=bare[1] is None)
     said = _YES.sub("", reply.strip())
     own, asked = set(content_words(said)), set(content_words(rest))
     if own and own <= asked and not _NEGATES.search(said):
-        return Whether(statement=_sentence(_stated(verb, rest)), is_denied=False)
+        return Whether(statement=asked_for, is_denied=False)
     if not needs_question(said) and len(own & asked) >= max(2, _LEAST_SHARED * len(asked)):
         return Whether(statement=said, is_denied=False)
     return None
