@@ -12,7 +12,7 @@ from rag.cross_encoder import PairModel, PlaceModel
 from rag.verify.calibration import Array, Flags, fit_logistic
 from rag.verify.fit import MOSTLY_LONG, N_FOLDS, best_threshold_of, in_batches, measure_scores, source_shares
 from rag.verify.held_back import Case
-from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, mixed, pair_of, unsure
+from rag.verify.large_reader import LargeParameters, Mix, found_log_odds, is_doubted, pair_of, standing, unsure
 from rag.verify.pairs import SUPPORTED
 from rag.verify.readings import read_signals
 from rag.verify.types import VerifierInfo
@@ -30,6 +30,7 @@ class ReadAgain:
     first: Array  # (n,) the verifier's scores
     found: Array  # (n, 2) log-odds to mix; 0 where nothing was read again
     again: Flags  # (n,) whether it was
+    doubted: Flags  # (n,) whether the evidence seems to give another answer
     vetoed: Flags  # (n,)
     supported: Array  # (n,) of 0 and 1
     sources: tuple[str, ...]
@@ -49,25 +50,27 @@ def read_twice(
     Cases with nothing to read are left out; `report` hears how many cases were read.
     """
     kept: list[Case] = []
-    columns: list[tuple[Array, Array, Array, Flags, Flags]] = []
+    columns: list[tuple[Array, Array, Array, Flags, Flags, Flags]] = []
     for batch, readings in in_batches(cases, counts):
         kept += batch
         values = np.array([read.values for read in read_signals(readings, model)], dtype=np.float64)
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         first = support_scores(parameters, values, list(vetoed))
-        again = unsure(first, vetoed, values, parameters.info.threshold)
+        again = unsure(first, vetoed)
         found = np.zeros((len(readings), 2))
         pairs = [pair_of(reading) for reading, is_read in zip(readings, again, strict=True) if is_read]
         if pairs:
             found[again] = found_log_odds(first[again], large.logits(pairs))
-        columns.append((values, first, found, again, vetoed))
+        doubted = is_doubted(first, values, parameters.info.threshold)
+        columns.append((values, first, found, again, doubted, vetoed))
         report(len(kept))
-    values, first, found, again, vetoed = (np.concatenate(column) for column in zip(*columns, strict=True))
+    values, first, found, again, doubted, vetoed = (np.concatenate(column) for column in zip(*columns, strict=True))
     return ReadAgain(
         values=values,
         first=first,
         found=found,
         again=again,
+        doubted=doubted,
         vetoed=vetoed,
         supported=np.array([case.label == SUPPORTED for case in kept], dtype=np.float64),
         sources=tuple(case.source for case in kept),
@@ -99,7 +102,8 @@ def fit_large(calibration: ReadAgain, info: VerifierInfo) -> LargeParameters:
 def scores_of(read: ReadAgain, parameters: LargeParameters) -> Array:
     """The score of each case, as the judge gives it."""
     scores = np.where(read.vetoed, np.minimum(read.first, VETOED * parameters.info.threshold), read.first)
-    scores[read.again] = mixed(parameters, read.found[read.again], read.values[read.again])
+    at = read.again
+    scores[at] = standing(parameters, read.found[at], read.values[at], read.first[at], read.doubted[at])
     return scores
 
 
@@ -133,6 +137,7 @@ def _at(read: ReadAgain, chosen: Flags) -> ReadAgain:
         first=read.first[chosen],
         found=read.found[chosen],
         again=read.again[chosen],
+        doubted=read.doubted[chosen],
         vetoed=read.vetoed[chosen],
         supported=read.supported[chosen],
         sources=tuple(source for source, is_in in zip(read.sources, chosen, strict=True) if is_in),

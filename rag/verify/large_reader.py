@@ -23,6 +23,7 @@ from rag.verify.types import VerifierInfo
 from rag.verify.weighing import VETOED, is_asked, share_long
 
 UNSURE = (0.01, 0.99)  # scores between which a claim is read again
+SURE = 0.75  # least score of both at which a claim stands that `is_doubted`
 _SUPPORTED = 0  # outcome
 _GAP = FEATURES.index("found_gap")
 _CLIP = 1e-6  # of a score, so that its log-odds are finite
@@ -54,14 +55,14 @@ class LargeParameters:
     measured: Mapping[str, Any] = field(default_factory=dict)  # for people
 
 
-def unsure(scores: Array, vetoed: Flags, values: Array, threshold: float) -> Flags:
-    """Which claims are read again, (n,), by scores and FEATURES of the verifier.
+def unsure(scores: Array, vetoed: Flags) -> Flags:
+    """Which claims are read again, (n,), by the verifier's scores; what an explicit comparison rules out stays out."""
+    return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed, dtype=np.bool_)
 
-    What an explicit comparison rules out stays out, and so does an answer in whose place the evidence gives another
-    one: of several facts side by side the large encoder takes the wrong one more readily.
-    """
-    other = (values[:, _GAP] < OTHER_FOUND) & (scores < threshold)
-    return np.asarray((scores > UNSURE[0]) & (scores < UNSURE[1]) & ~vetoed & ~other, dtype=np.bool_)
+
+def is_doubted(scores: Array, values: Array, threshold: float) -> Flags:
+    """In whose place the evidence seems to give another answer, of claims that the verifier does not support, (n,)."""
+    return np.asarray((values[:, _GAP] < OTHER_FOUND) & (scores < threshold), dtype=np.bool_)
 
 
 def pair_of(reading: Reading) -> tuple[str, str]:
@@ -75,8 +76,25 @@ def found_log_odds(scores: Array, logits: FloatArray) -> Array:
     return np.column_stack((np.log(clipped / (1 - clipped)), log_odds(logits, _SUPPORTED).astype(np.float64)))
 
 
+def standing(parameters: LargeParameters, found: Array, values: Array, first: Array, doubted: Flags) -> Array:
+    """The scores that stand of claims that were read again, (n,).
+
+    Of several facts side by side the large encoder takes the wrong one more readily: where the evidence seems to give
+    another answer, it must be sure, or the verifier's score stands.
+
+    Args:
+        parameters: of the large verifier.
+        found: `found_log_odds` of the claims.
+        values: their FEATURES, (n, len(FEATURES)).
+        first: the verifier's scores, (n,).
+        doubted: `is_doubted`, (n,).
+    """
+    both = mixed(parameters, found, values)
+    return np.where(doubted & (both < SURE), first, both)
+
+
 def mixed(parameters: LargeParameters, found: Array, values: Array) -> Array:
-    """The scores that stand, (n,), from `found_log_odds` and the FEATURES (n, len(FEATURES)) of what was read."""
+    """What both say together, (n,), from `found_log_odds` and the FEATURES (n, len(FEATURES)) of what was read."""
     share = share_long(values)
     short = np.where(is_asked(values), parameters.asked.log_odds(found), parameters.short.log_odds(found))
     return sigmoid((1 - share) * short + share * parameters.long.log_odds(found))
@@ -116,9 +134,10 @@ class LargeReader:
         """
         vetoed = np.array([reading.lexical.vetoed for reading in readings], dtype=np.bool_)
         scores = np.where(vetoed, np.minimum(first, VETOED * self.info.threshold), first)
-        again = np.flatnonzero(unsure(first, vetoed, values, self._threshold))
+        again = np.flatnonzero(unsure(first, vetoed))
         if again.size:
             pairs = [pair_of(readings[at]) for at in again.tolist()]
             found = found_log_odds(first[again], self.model.logits(pairs, cancel=cancel))
-            scores[again] = mixed(self._parameters, found, values[again])
+            doubted = is_doubted(first[again], values[again], self._threshold)
+            scores[again] = standing(self._parameters, found, values[again], first[again], doubted)
         return scores

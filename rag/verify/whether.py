@@ -29,7 +29,10 @@ _REPLY = re.compile(
 _YES = re.compile(r"^(?:yes|yeah|yep)\b[,.!:;\s]*", re.IGNORECASE)
 _NEGATES = re.compile(r"\b(?:no|not|never|none|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
 _LEAST_SHARED = 0.5  # of the question's words, in a sentence that answers it by itself
-_COMPARES = re.compile(r"\b(?:both|same|similar|alike|different|either|neither|or|not|never)\b|n['’]t\b", re.IGNORECASE)
+_COMPARES = re.compile(
+    r"\b(?:both|same|similar|alike|different|either|neither|or|not|never|which|what|whom|whose)\b|n['’]t\b",
+    re.IGNORECASE,
+)
 _PRONOUN = re.compile(r"^(there|it|he|she|they|we|you|i|this|that|these|those|one)\s+(.+)$", re.IGNORECASE)
 _LEANS_BACK = re.compile(r"(?:it|he|she|they|this|that|these|those|one)\b", re.IGNORECASE)
 _ACTION = rf"(?:{PARTICIPLE}|be|been)"

@@ -7,7 +7,16 @@ import pytest
 
 from llm.types import Cancel
 from rag.types import FloatArray
-from rag.verify.large_reader import LargeParameters, LargeReader, Mix, found_log_odds, mixed, unsure
+from rag.verify.large_reader import (
+    LargeParameters,
+    LargeReader,
+    Mix,
+    found_log_odds,
+    is_doubted,
+    mixed,
+    standing,
+    unsure,
+)
 from rag.verify.readings import Reading, read_claims
 from rag.verify.signals import FEATURES, LEXICAL_FEATURES
 from rag.verify.types import StatedClaim, VerifierInfo
@@ -46,12 +55,22 @@ def values(found: Sequence[Reading]) -> np.ndarray:
 
 
 def test_only_what_is_unsure_and_not_ruled_out_is_read_again() -> None:
-    scores = np.array([0.004, 0.5, 0.996, 0.5, 0.3, 0.5, 0.3])
-    vetoed = np.arange(len(scores)) == 3
+    scores = np.array([0.004, 0.5, 0.996, 0.5])
+    assert unsure(scores, np.arange(len(scores)) == 3).tolist() == [False, True, False, False]
+
+
+def test_where_the_evidence_gives_another_answer_the_large_encoder_must_be_sure() -> None:
+    scores = np.array([0.3, 0.3, 0.5, 0.3])
     values = np.zeros((len(scores), len(FEATURES)))
-    values[4:6, FEATURES.index("found_gap")] = -4.0  # another answer is there instead
-    values[6, FEATURES.index("found_gap")] = -2.0
-    assert unsure(scores, vetoed, values, 0.4).tolist() == [False, True, False, False, False, True, True]
+    values[:3, FEATURES.index("found_gap")] = -4.0
+    values[3, FEATURES.index("found_gap")] = -2.0
+    doubted = is_doubted(scores, values, 0.4)
+    assert doubted.tolist() == [True, True, False, False]
+    again = np.array([0.9, 2.0, 0.9, 0.9])  # log-odds: .71 and .88
+    found = np.column_stack((np.zeros(4), again))
+    stand = standing(PARAMETERS, found, values, scores, doubted)
+    believed = 1 / (1 + np.exp(-again))
+    assert stand.tolist() == pytest.approx([0.3, believed[1], believed[2], believed[3]])
 
 
 def test_a_digest_is_shown_and_the_mix_stands() -> None:
