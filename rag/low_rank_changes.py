@@ -69,7 +69,7 @@ def read_low_rank(base_folder: Path, file: Path, *, prefix: str) -> "dict[str, t
 def write_mean(files: Sequence[Path], shares: Sequence[float], out: Path) -> None:
     """Writes the weighted mean of what several trainings left, each of which went on from the one before.
 
-    A and B are averaged by themselves: the weights lie near each other, and their mean errs less than each of them
+    A and B are averaged by themselves: the weights lie near each other, and their mean often errs less than each
     (stochastic weight averaging, Izmailov et al., 2018).
 
     Args:
