@@ -9,6 +9,7 @@ from rag.text import content_words
 from rag.verify.built_pairs import LONG_RECIPES, PairBuilder
 from rag.verify.checks import names_of
 from rag.verify.pairs import Part, TrainingPair, joined, only, part_of, read_labelled, read_paragraphs
+from rag.verify.rival_pairs import RivalBuilder
 from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
 from rag.verify.two_step_pairs import TwoStepBuilder
 from rag.verify.types import StatedClaim
@@ -43,11 +44,13 @@ def held_back_cases(
     n_long: int = 0,
     n_asked: int = 0,
     n_two_step: int = 0,
+    n_beside: int = 0,
 ) -> list[Case]:
     """Cases of one part: labelled pairs, half of them among foreign evidence, and pairs built from SQuAD likewise.
 
     `n_long` more are claims of several facts, a third of them joined from labelled pairs, `n_asked` more built ones are
-    read after a question, and `n_two_step` after one in two steps.
+    read after a question, `n_two_step` after one in two steps, and `n_beside` stand beside others of their kind, half
+    of these as statements.
     """
     rng = random.Random(seed)
     labelled = only(read_labelled(data / PAIRS_FILE), part)
@@ -64,7 +67,15 @@ def held_back_cases(
     built = [*builder.build(n_built), *long]
     asked = [pair for pair in builder.build(_BUILT_FOR_ASKED * n_asked) if as_claim(pair.claim).question is not None]
     two_step = TwoStepBuilder(paragraphs, rng).build(n_two_step) if n_two_step else []
-    cases += [_case(pair, texts, rng) for pair in [*built, *asked[:n_asked], *two_step]]
+    beside = (
+        [
+            *RivalBuilder(paragraphs, rng).build(n_beside - n_beside // 2),
+            *RivalBuilder(paragraphs, rng, is_stated=True).build(n_beside // 2),
+        ]
+        if n_beside
+        else []
+    )
+    cases += [_case(pair, texts, rng) for pair in [*built, *asked[:n_asked], *two_step, *beside]]
     rng.shuffle(cases)
     return cases
 

@@ -48,10 +48,11 @@ class Held:
     n_long: int = 900  # claims of several facts
     n_asked: int = 1_500  # more claims that are read after a question
     n_two_step: int = 600  # more after questions in two steps; for the large encoder
+    n_beside: int = 600  # more beside others of their kind; for the large encoder
     seed: int = 0
 
-    def cases(self, data: Path, part: Part, *, two_step: bool = False) -> list[Case]:
-        """Those of one part, with questions in two steps or without."""
+    def cases(self, data: Path, part: Part, *, for_large: bool = False) -> list[Case]:
+        """Those of one part, with those that only the large encoder is fitted to or without."""
         return held_back_cases(
             data,
             part,
@@ -59,7 +60,8 @@ class Held:
             n_built=self.n_built,
             n_long=self.n_long,
             n_asked=self.n_asked,
-            n_two_step=self.n_two_step if two_step else 0,
+            n_two_step=self.n_two_step if for_large else 0,
+            n_beside=self.n_beside if for_large else 0,
             seed=self.seed,
         )
 

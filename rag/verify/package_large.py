@@ -14,6 +14,7 @@ from rag.verify.fit_large import ReadAgain, fit_large, measure_large, read_twice
 from rag.verify.large_reader import LargeParameters
 from rag.verify.package import Held, measured_info
 from rag.verify.pairs import Part
+from rag.verify.rival_pairs import is_rival
 from rag.verify.shipped import (
     LARGE_WEIGHTS_FILE,
     N_OUTCOMES,
@@ -76,7 +77,7 @@ def make_large_package(
     large = load_large_cross_encoder(large_base, out / LARGE_WEIGHTS_FILE, device, n_outcomes=N_OUTCOMES)
 
     def read(part: Part) -> ReadAgain:
-        cases = held.cases(data, part, two_step=True)
+        cases = held.cases(data, part, for_large=True)
         return read_twice(
             cases, model, parameters, counts, large, report=lambda n_read: report(part, n_read, len(cases))
         )
@@ -95,8 +96,11 @@ def make_large_package(
         verifier_sha256=sha256_of_parameters(out),
         measured={
             "verify_train_test": labelled,
-            "built_test": measure_large(test, fitted, lambda source: not (is_labelled(source) or is_two_step(source))),
+            "built_test": measure_large(
+                test, fitted, lambda source: not (is_labelled(source) or is_two_step(source) or is_rival(source))
+            ),
             "two_step_test": measure_large(test, fitted, is_two_step),
+            "beside_test": measure_large(test, fitted, is_rival),
         },
     )
     write_large_parameters(fitted, out)

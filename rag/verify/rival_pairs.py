@@ -2,7 +2,8 @@
 
 The evidence holds the answering sentence beside sentences that answer other questions of the article with something of
 the same kind, as the digest of long evidence does. Each question comes with its answer and with a rival; in some of the
-texts the answering sentence is left out, and then nothing is supported, though the rival stands there.
+texts the answering sentence is left out, and then nothing is supported, though the rival stands there. Answer and
+rival follow their question, or are statements of their own.
 """
 
 import random
@@ -23,11 +24,15 @@ _REWRITTEN = 0.3  # of the answers that are small numbers are written the other 
 
 
 class RivalBuilder:
-    """Builds pairs from paragraphs of SQuAD; the same paragraphs and generator give the same pairs."""
+    """Builds pairs from paragraphs of SQuAD; the same paragraphs and generator give the same pairs.
 
-    def __init__(self, paragraphs: Sequence[Paragraph], rng: random.Random) -> None:
+    With `is_stated` only statements, and only of questions of which one can be made.
+    """
+
+    def __init__(self, paragraphs: Sequence[Paragraph], rng: random.Random, *, is_stated: bool = False) -> None:
         self._material = Material(paragraphs, rng)
         self._rng = rng
+        self._is_stated = is_stated
         self._of_kind: dict[tuple[str, str], list[Place]] = {}
         for place in self._material.places:
             self._of_kind.setdefault((self._title(place), place.kind), []).append(place)
@@ -49,6 +54,8 @@ class RivalBuilder:
     def _of_one_question(self, place: Place) -> Iterator[TrainingPair]:
         """The answer and a rival; nothing where there is no rival in another sentence."""
         answer, own = place.question.answer, _said(place)
+        if self._is_stated and declare(place.question.text, answer) is None:
+            return
         others = [
             other
             for other in self._of_kind[self._title(place), place.kind]
@@ -69,11 +76,14 @@ class RivalBuilder:
         for said, label in ((answer, SUPPORTED), (rival, wrong)):
             if said == rival and rival.casefold() not in evidence.casefold():
                 continue
+            claim = self._worded(place.question.text, said)
+            if claim is None:
+                continue
             yield TrainingPair(
                 evidence=evidence,
-                claim=self._worded(place.question.text, said),
+                claim=claim,
                 label=UNSUPPORTED if is_without else label,
-                source="squad_rival",
+                source="squad_rival_stated" if self._is_stated else "squad_rival",
             )
 
     def _gathered(self, place: Place | None, rivals: Sequence[Place], near: Place) -> str:
@@ -91,15 +101,22 @@ class RivalBuilder:
                 kept[at] = _said(rival)
         return " ".join(kept[at] for at in sorted(kept))
 
-    def _worded(self, question: str, answer: str) -> str:
+    def _worded(self, question: str, answer: str) -> str | None:
         """The answer after its question, as a statement after it, or as a statement."""
         if self._rng.random() < _REWRITTEN:
             answer = _rewritten(answer)
+        if self._is_stated:
+            return declare(question, answer)
         chance = self._rng.random()
         said = declare(question, answer) if chance < 0.5 else None
         if said is None:
             return f"{question} {answer}"
         return f"{question} {said}" if chance < 0.2 else said
+
+
+def is_rival(source: str) -> bool:
+    """Whether a pair was built here."""
+    return source.startswith("squad_rival")
 
 
 def _said(place: Place) -> str:

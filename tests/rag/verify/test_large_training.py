@@ -18,7 +18,7 @@ from rag.errors import InvalidInputError, NotReadyError
 from rag.low_rank_changes import read_shipped
 from rag.verify.claims import split_claims
 from rag.verify.judge import load_judge
-from rag.verify.large_training import large_pairs, large_passes, train_large, train_large_passes
+from rag.verify.large_training import SHARES, large_pairs, large_passes, train_large, train_large_passes
 from rag.verify.package import Held, make_package
 from rag.verify.package_large import CARD_FILE, NAME, make_large_package
 from rag.verify.shipped import (
@@ -36,6 +36,7 @@ CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
 PASSES = [
     dataclasses.replace(one, batch_size=4, rank=2, first_layer=1, checkpoint_seconds=0.0) for one in large_passes(5, 30)
 ]
+FEW = Held(n_built=60, n_long=30, n_asked=60, n_two_step=30, n_beside=30)
 SMALL = TrainSettings(seed=1, n_built=24, n_labelled_passes=1, n_pairs=16, batch_size=4, log_steps=2, bf16=False)
 
 
@@ -50,7 +51,7 @@ def learnt(tiny_large_base: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
         assert row["tokens_per_second"] > 0
 
     found = train_large_passes(tiny_data, tiny_large_base, out, PASSES, CPU, report=report)
-    assert set(heard) == {1, 2, 3, 4}
+    assert set(heard) == {1, 2, 3, 4, 5}
     return found
 
 
@@ -60,12 +61,11 @@ def package(
 ) -> Path:
     run, out = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("weights")
     small = train_verifier(training_pairs(tiny_data, SMALL), tiny_base, run, SMALL)
-    held = Held(n_built=60, n_long=30, n_asked=60, n_two_step=30)
-    make_package(small, tiny_base, tiny_data, out, CPU, command="citebound train verifier", held=held)
+    make_package(small, tiny_base, tiny_data, out, CPU, command="citebound train verifier", held=FEW)
     read: list[tuple[str, int, int]] = []
     make_large_package(
         learnt, (tiny_base, tiny_large_base), tiny_data, out, CPU, command="citebound train verifier --large",
-        held=held, report=lambda *row: read.append(row),
+        held=FEW, report=lambda *row: read.append(row),
     )  # fmt: skip
     assert {part for part, _, _ in read} == {"calibration", "test"}
     return out
@@ -73,6 +73,7 @@ def package(
 
 def test_pairs_come_from_everywhere_and_are_the_same_for_a_seed(tiny_data: Path) -> None:
     first, _, *later = large_passes(5, 300)
+    assert {pair.source for pair in large_pairs(tiny_data, later[-1])} >= {"squad_rival_stated", "made_up_stated"}
     pairs = large_pairs(tiny_data, first)
     assert pairs == large_pairs(tiny_data, first)
     assert pairs != large_pairs(tiny_data, dataclasses.replace(first, seed=6))
@@ -93,9 +94,10 @@ def test_a_pass_goes_on_from_what_the_one_before_learnt(learnt: Path) -> None:
 
 def test_what_is_shipped_is_the_mean_of_the_last_passes(learnt: Path) -> None:
     found = read_shipped(learnt)
-    passes = [read_shipped(learnt.parent / f"large_{n}" / learnt.name) for n in (2, 3, 4)]
+    last = range(len(PASSES) - len(SHARES) + 1, len(PASSES) + 1)
+    passes = [read_shipped(learnt.parent / f"large_{n}" / learnt.name) for n in last]
     for name, tensor in found.items():
-        mean = 0.2 * passes[0][name] + 0.3 * passes[1][name] + 0.5 * passes[2][name]
+        mean = sum(share * one[name] for share, one in zip(SHARES, passes, strict=True)) / sum(SHARES)
         step = mean.abs().amax(dim=-1, keepdim=True) / 127  # of an int8
         assert bool(((tensor - mean).abs() <= step + 1e-6).all())
 
@@ -131,6 +133,7 @@ def test_the_package_is_read_by_the_judge_and_has_a_card(package: Path, tiny_bas
     parameters = read_large_parameters(package)
     assert parameters.measured["verify_train_test"]["n"] > 10
     assert 0 <= parameters.measured["built_test"]["read_again"] <= 1
+    assert parameters.measured["beside_test"]["n"] > 0
     assert str(parameters.base_sha256) in (package / CARD_FILE).read_text()
     judge = load_judge(tiny_base, CPU, package, large_base=tiny_large_base)
     try:
@@ -173,7 +176,7 @@ def test_the_command_trains_fits_and_goes_on_where_it_was_left(
 ) -> None:
     bases = {"all-MiniLM-L6-v2": tiny_base, "all-mpnet-base-v2": tiny_large_base}
     monkeypatch.setattr(ModelStore, "pull", lambda self, name, progress=None: SimpleNamespace(folder=bases[name]))
-    monkeypatch.setattr("rag.verify.package.Held", lambda seed: Held(seed=seed, n_built=60, n_long=30, n_asked=60))
+    monkeypatch.setattr("rag.verify.package.Held", lambda seed: dataclasses.replace(FEW, seed=seed))
     out = tmp_path / "run"
     (out / "weights").mkdir(parents=True)
     for name in (WEIGHTS_FILE, PARAMETERS_FILE, WORDS_FILE):

@@ -72,3 +72,12 @@ def test_small_numbers_are_written_both_ways() -> None:
     built = [pair for seed in range(30) for pair in RivalBuilder(numbers, random.Random(seed)).build(9)]
     said = {pair.claim.partition("? ")[2].split()[0] for pair in built if "? " in pair.claim}
     assert said >= {"12", "twelve", "16", "sixteen"}
+
+
+def test_statements_alone_where_they_are_wanted() -> None:
+    built = RivalBuilder(PARAGRAPHS, random.Random(2), is_stated=True)
+    pairs = [pair for _ in range(40) for pair in built.build(100)]
+    assert {pair.label for pair in pairs} == {SUPPORTED, CONTRADICTED, UNSUPPORTED}
+    assert not any("?" in pair.claim for pair in pairs)
+    assert {pair.source for pair in pairs} == {"squad_rival_stated"}
+    assert any(pair.claim == "The old works were opened in 1871." and pair.label == CONTRADICTED for pair in pairs)
