@@ -27,6 +27,7 @@ from rag.prompt import NOT_IN_DOCUMENTS, NOT_KNOWN, Prompt
 from rag.rerank.reorder import RerankedSearch
 from rag.second_look import Again, may_look_again
 from rag.types import Answer, Timings, Trace, Usage
+from rag.yes_or_no import reply_to
 
 _log = structlog.get_logger(__name__)
 
@@ -136,7 +137,24 @@ class _Drafting:
             show=self._request.policy == "flag",
             cancel=self._cancel,
         )
-        return (yield from (drafting if again is None else again.write(drafting)))
+        if again is None:
+            return (yield from drafting)
+        written = yield from again.write(drafting)
+        return written if again.shown else self._with_reply(written)
+
+    def _with_reply(self, written: Written) -> Written:
+        """With the verifier's yes or no in the draft's place, where that is no reply to such a question."""
+        judge = self._pipeline.judge
+        if judge is None:
+            return written
+        question = search_query(self._request.question, self._request.history)
+        reply = reply_to(question, written.text, self._prompt.passages, judge, cancel=self._cancel)
+        if reply is None:
+            return written
+        # What the decoder thought of its own words says nothing about these.
+        return dataclasses.replace(
+            written, text=reply, token_probability=None, abstention_probability=None, abstains=False
+        )
 
     def check(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, tuple[Answer, Written]]:
         """What the draft becomes; where nothing supports it, what the first other one becomes that may be shown."""

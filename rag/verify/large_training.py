@@ -29,6 +29,7 @@ from rag.verify.built_pairs import PairBuilder
 from rag.verify.fact_pairs import FactBuilder
 from rag.verify.fact_statements import StatementBuilder
 from rag.verify.pairs import TrainingPair, joined, only, part_of, read_labelled, read_paragraphs, varied
+from rag.verify.polar_facts import PolarBuilder
 from rag.verify.rival_pairs import RivalBuilder
 from rag.verify.shipped import LARGE_WEIGHTS_FILE, N_OUTCOMES
 from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
@@ -36,12 +37,14 @@ from rag.verify.training_parts import LikeLengthBatches, merged_label_loss
 from rag.verify.two_step_pairs import TwoStepBuilder
 
 SHARES = (2, 3, 5)  # of the last passes in the mean that is shipped
-_PASSES = (  # pairs: labelled, built, in two steps, beside rivals, of made-up facts, statements of both; peak rate
-    (10_000, 7_000, 3_000, 0, 0, 0, 4e-4),
-    (9_000, 6_000, 5_000, 0, 0, 0, 3e-4),
-    (6_000, 6_000, 3_500, 5_500, 3_500, 0, 3e-4),
-    (4_500, 4_000, 3_000, 4_000, 2_500, 0, 3e-4),
-    (3_000, 3_000, 2_000, 2_000, 1_500, 4_500, 3e-4),
+_COUNTED = ("n_labelled", "n_built", "n_two_step", "n_rivals", "n_made_up", "n_stated", "n_polar")
+_PASSES = (  # how many pairs of each, and the peak learning rate
+    ((10_000, 7_000, 3_000, 0, 0, 0, 0), 4e-4),
+    ((9_000, 6_000, 5_000, 0, 0, 0, 0), 3e-4),
+    ((6_000, 6_000, 3_500, 5_500, 3_500, 0, 0), 3e-4),
+    ((4_500, 4_000, 3_000, 4_000, 2_500, 0, 0), 3e-4),
+    ((3_000, 3_000, 2_000, 2_000, 1_500, 4_500, 0), 3e-4),
+    ((1_600, 1_600, 1_000, 700, 500, 1_200, 2_400), 3e-4),
 )
 MAX_TOKENS = 208  # of a training pair
 _MAX_CHARS = 1_600  # of evidence; longer pairs are left out
@@ -61,6 +64,7 @@ class LargeSettings:
     n_rivals: int = 0  # of questions with an answer and a rival of it
     n_made_up: int = 0  # of questions about things that do not exist
     n_stated: int = 0  # statements beside rivals and of things that do not exist, as many of each
+    n_polar: int = 0  # statements that something is so or is not
     rank: int = 16  # of the adapters
     first_layer: int = 2  # that learns; what is below needs no gradients
     batch_size: int = 32
@@ -77,7 +81,7 @@ class LargeSettings:
     @property
     def n_pairs(self) -> tuple[int, ...]:
         """How many pairs of each source."""
-        return self.n_labelled, self.n_built, self.n_two_step, self.n_rivals, self.n_made_up, self.n_stated
+        return tuple(getattr(self, name) for name in _COUNTED)
 
 
 def large_passes(seed: int, most_pairs: int | None = None) -> list[LargeSettings]:
@@ -92,15 +96,10 @@ def large_passes(seed: int, most_pairs: int | None = None) -> list[LargeSettings
     return [
         LargeSettings(
             seed=seed + number,
-            n_labelled=few(n_labelled),
-            n_built=few(n_built),
-            n_two_step=few(n_two_step),
-            n_rivals=few(n_rivals),
-            n_made_up=few(n_made_up),
-            n_stated=few(n_stated),
             peak_lr=peak_lr,
+            **{name: few(n_pairs) for name, n_pairs in zip(_COUNTED, n_of_each, strict=True)},
         )
-        for number, (n_labelled, n_built, n_two_step, n_rivals, n_made_up, n_stated, peak_lr) in enumerate(_PASSES)
+        for number, (n_of_each, peak_lr) in enumerate(_PASSES)
     ]
 
 
@@ -161,6 +160,7 @@ def large_pairs(data: Path, settings: LargeSettings) -> list[TrainingPair]:
     if settings.n_stated:
         pairs += RivalBuilder(paragraphs, rng, is_stated=True).build(settings.n_stated // 2)
         pairs += StatementBuilder(rng).build(settings.n_stated - settings.n_stated // 2)
+    pairs += PolarBuilder(rng).build(settings.n_polar)
     pairs = [pair for pair in pairs if len(pair.evidence) <= _MAX_CHARS]
     rng.shuffle(pairs)
     return pairs

@@ -51,7 +51,7 @@ def learnt(tiny_large_base: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
         assert row["tokens_per_second"] > 0
 
     found = train_large_passes(tiny_data, tiny_large_base, out, PASSES, CPU, report=report)
-    assert set(heard) == {1, 2, 3, 4, 5}
+    assert set(heard) == {1, 2, 3, 4, 5, 6}
     return found
 
 
@@ -73,7 +73,11 @@ def package(
 
 def test_pairs_come_from_everywhere_and_are_the_same_for_a_seed(tiny_data: Path) -> None:
     first, _, *later = large_passes(5, 300)
-    assert {pair.source for pair in large_pairs(tiny_data, later[-1])} >= {"squad_rival_stated", "made_up_stated"}
+    assert {pair.source for pair in large_pairs(tiny_data, later[-1])} >= {
+        "squad_rival_stated",
+        "made_up_stated",
+        "made_up_polar",
+    }
     pairs = large_pairs(tiny_data, first)
     assert pairs == large_pairs(tiny_data, first)
     assert pairs != large_pairs(tiny_data, dataclasses.replace(first, seed=6))
