@@ -36,9 +36,28 @@ _COMPARES = re.compile(
 _PRONOUN = re.compile(r"^(there|it|he|she|they|we|you|i|this|that|these|those|one)\s+(.+)$", re.IGNORECASE)
 _LEANS_BACK = re.compile(r"(?:it|he|she|they|this|that|these|those|one)\b", re.IGNORECASE)
 _ACTION = rf"(?:{PARTICIPLE}|be|been)"
-_STATE = rf"(?:{_ACTION}|(?-i:[a-z]+ing)|a|an|the|in|on|at|from|for|part|able|more|less|\w+er\s+than)"
+_QUALITY = (  # said of a subject, and seldom standing before a noun at the beginning of one
+    r"(?:optional|mandatory|compulsory|voluntary|necessary|possible|forbidden|free|available|responsible|valid|legal"
+    r"|illegal|safe|eligible|entitled|liable|due|subject|open|closed|true|enough|one\s+of)"
+)
+_STATE = rf"(?:{_ACTION}|{_QUALITY}|(?-i:[a-z]+ing)|a|an|the|in|on|at|from|for|behind|part|able|more|less|\w+er\s+than)"
+_LINKS = (
+    "of", "in", "to", "for", "on", "at", "by", "with", "from", "outside", "inside", "near", "within", "between", "than",
+    "over", "under", "behind", "about",
+)  # fmt: skip
+_AFTER_LINK = "".join(rf"(?<!\b{word})" for word in _LINKS)  # what follows one belongs to the subject
+_IS_DONE = re.compile(rf"\b(?:{_ACTION}|{_QUALITY})\b", re.IGNORECASE)
+_UNIT = (
+    r"(?:%|percent|euros?|dollars?|pounds?|(?-i:[A-Z]{3})|years?|months?|weeks?|days?|hours?|minutes?|[ck]?m|met(?:re|er)s?"
+    r"|kilomet(?:re|er)s?|miles?|feet|kg|kilograms?)"
+)
+_SUBJECT_OF_AMOUNT = re.compile(rf"^(.+?){_AFTER_LINK}\s+(\d[\d.,:]*\s*{_UNIT}|\d[\d.,]+)$", re.IGNORECASE)
+_SUBJECT_OF_LAST = re.compile(rf"^(.+?){_AFTER_LINK}\s+({_QUALITY})$", re.IGNORECASE)
 _SUBJECT_OF_ACTION = re.compile(rf"^(.+?)\s+({_ACTION}\b.*)$", re.IGNORECASE)
-_SUBJECT_OF_STATE = re.compile(rf"^(.+?)(?<!\bof)(?<!\bin)\s+({_STATE}\b.*)$", re.IGNORECASE)
+_SUBJECT_OF_STATE = re.compile(rf"^(.+?){_AFTER_LINK}\s+({_STATE}\b.*)$", re.IGNORECASE)
+_SUBJECT_OF_ONE_WORD = re.compile(
+    r"^((?:(?:the|all|our|my|your|new)\s+)?[a-z]+s|(?:every|any|some|no)(?:body|one))\s+(.+)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +106,10 @@ def _stated(verb: str, rest: str) -> str:
     """
     if re.fullmatch(_DO, verb, re.IGNORECASE):
         return rest
-    is_state = re.fullmatch(_BE, verb, re.IGNORECASE) is not None
-    found = _PRONOUN.match(rest) or (_SUBJECT_OF_STATE if is_state else _SUBJECT_OF_ACTION).match(rest)
+    if re.fullmatch(_BE, verb, re.IGNORECASE) is None:
+        patterns = [_SUBJECT_OF_ACTION, _SUBJECT_OF_ONE_WORD]
+    else:
+        amounts = [] if _IS_DONE.search(rest) else [_SUBJECT_OF_AMOUNT]
+        patterns = [_SUBJECT_OF_LAST, *amounts, _SUBJECT_OF_STATE]
+    found = next((match for pattern in (_PRONOUN, *patterns) if (match := pattern.match(rest))), None)
     return f"{found[1]} {verb.casefold()} {found[2]}" if found is not None else rest
