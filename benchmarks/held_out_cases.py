@@ -94,10 +94,10 @@ def given_cases(path: pathlib.Path, n: int, seed: int) -> list[Drawn]:
     ]
 
 
-def ingest(http: Any, texts: Mapping[str, str]) -> None:
-    """Every article as one Markdown document; articles that are there are skipped by the service."""
+def ingest(http: Any, texts: Mapping[str, str | bytes]) -> None:
+    """Every text as one document, by file name; those that are there are skipped by the service."""
     for name, text in texts.items():
-        file = {"file": (name, text.encode())}
+        file = {"file": (name, text.encode() if isinstance(text, str) else text)}
         http.post("/v1/documents", files=file, data={"collection": COLLECTION}).raise_for_status()
     while True:
         rows = http.get("/v1/documents", params={"collection": COLLECTION, "limit": 500}).json()["data"]

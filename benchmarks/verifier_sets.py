@@ -26,6 +26,7 @@ from rag.verify.pairs import (
     read_labelled,
     read_paragraphs,
 )
+from rag.verify.polar_facts import PolarBuilder
 from rag.verify.rival_pairs import RivalBuilder
 from rag.verify.train import PAIRS_FILE, PARAGRAPHS_FILE
 from rag.verify.types import StatedClaim
@@ -145,6 +146,16 @@ def made_up() -> list[Case]:
     return of_pairs(FactBuilder(random.Random(99)).build(1_000))
 
 
+def stated_rivals(data: pathlib.Path) -> list[Case]:
+    """Statements that answer a question, with its answer and with another thing of its kind that stands beside it."""
+    return of_pairs(RivalBuilder(test_paragraphs(data), random.Random(6), is_stated=True).build(600))
+
+
+def polar() -> list[Case]:
+    """What rules that do not exist allow and forbid, worded from the lists of training."""
+    return of_pairs(PolarBuilder(random.Random(98)).build(600))
+
+
 def yes_or_no(data: pathlib.Path) -> list[Case]:
     """Questions whether something is so, with "yes" and "no"."""
     return of_pairs(PairBuilder(test_paragraphs(data), random.Random(3)).build(400, only=("yes_or_no",)))
@@ -161,5 +172,7 @@ SETS: dict[str, Callable[[pathlib.Path], list[Case]]] = {
     "built from SQuAD train, test part": built_test,
     "answers beside others of their kind (SQuAD train, test part)": rivals,
     "made-up facts, asked for": lambda data: made_up(),
+    "statements beside others of their kind (SQuAD train, test part)": stated_rivals,
+    "what is so and what is not (made up)": lambda data: polar(),
     "yes or no (SQuAD train, test part)": yes_or_no,
 }
