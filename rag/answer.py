@@ -151,10 +151,7 @@ class _Drafting:
         reply = reply_to(question, written.text, self._prompt.passages, judge, cancel=self._cancel)
         if reply is None:
             return written
-        # What the decoder thought of its own words says nothing about these.
-        return dataclasses.replace(
-            written, text=reply, token_probability=None, abstention_probability=None, abstains=False
-        )
+        return dataclasses.replace(written, text=reply, abstains=False, is_reply=True)
 
     def check(self, answer: Answer, written: Written) -> Generator[AnswerEvent, None, tuple[Answer, Written]]:
         """What the draft becomes; where nothing supports it, what the first other one becomes that may be shown."""

@@ -107,6 +107,8 @@ class DraftCheck:
     def _confidence(self, kept: Sequence[Finding], hits: Sequence[Hit], written: Written) -> float | None:
         if self._closed or not kept:
             return None
+        if written.is_reply:  # what the decoder thought of its own words says nothing about these
+            return min((finding.verdict.score for finding in kept if finding.verdict is not None), default=None)
         signals = signals_of(
             kept,
             hits,

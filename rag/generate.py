@@ -32,6 +32,7 @@ class Written:
     first_token_seconds: float | None
     generate_seconds: float
     abstains: bool = False  # though it wrote an answer: a second look says that there is none
+    is_reply: bool = False  # `text` is the verifier's yes or no, not what the decoder wrote
 
 
 def prompt_for(

@@ -35,7 +35,7 @@ from rag.weight_changes import sha256_of_base
 
 CARD_FILE = "large_model_card.md"
 NAME = "citebound-verifier-large"
-VERSION = "2"
+VERSION = "3"
 
 
 def make_large_package(

@@ -79,6 +79,9 @@ def test_yes_stands_with_the_sentence_that_says_so(draft: str, policy: str) -> N
     assert [claim.verdict for claim in answer.claims] == ["supported", "supported"]
     assert all(citation.quote.startswith("The Brooklyn Bridge") for citation in answer.citations[1:])
     assert sum(isinstance(event, Verified) for event in events) == 2
+    assert answer.confidence == min(claim.score for claim in answer.claims) <= 0.97, "that of the verifier"
+    refused, _ = ask(draft, Sure(yes=0.97, no=0.01), policy=policy, abstain_below=0.99)
+    assert refused.abstained
 
 
 def test_no_stands_with_the_sentence_that_says_otherwise() -> None:
