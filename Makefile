@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install models demo check format lint types imports test lock clean
+.PHONY: help install models demo check format lint types imports test coverage lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ imports: install
 	$(BIN)/lint-imports
 
 test: install
+	$(BIN)/python -m pytest -q
+
+coverage: install  ## the tests again, and which lines they leave out (half as long again)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q
 
 lock: install  ## write requirements.lock from what .venv holds now
