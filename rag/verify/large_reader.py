@@ -23,7 +23,7 @@ from rag.verify.types import VerifierInfo
 from rag.verify.weighing import VETOED, is_asked, share_long
 
 UNSURE = (0.01, 0.99)  # scores between which a claim is read again
-SURE = 0.75  # least score of both at which a claim stands that `is_doubted`
+SURE = 0.63  # least score of both at which a claim stands that `is_doubted`
 _SUPPORTED = 0  # outcome
 _GAP = FEATURES.index("found_gap")
 _CLIP = 1e-6  # of a score, so that its log-odds are finite
