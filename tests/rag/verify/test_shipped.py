@@ -15,6 +15,12 @@ from rag.verify.judge import ClaimJudge, load_judge
 
 pytestmark = pytest.mark.model
 
+CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
+RULES = (
+    "Marta Lindner and Osman Yildiz founded the company in Freiburg in 1987. Helene Roth is the safety officer. Today "
+    "214 people work at three sites: the head office in Freiburg, the factory in Colmar and the calibration laboratory in "
+    "Basel. The help desk never asks for a password. Special leave cannot be exchanged for money."
+)
 LEAVE = (
     "Employees get 16 weeks of paid parental leave. Sick leave is paid for ten days a year; after four weeks of "
     "illness a certificate is needed. The notice period is four weeks during probation."
@@ -22,12 +28,21 @@ LEAVE = (
 ASKED = "How many weeks of parental leave?"
 
 
+@pytest.fixture(scope="module")
+def large() -> Iterator[ClaimJudge]:
+    """The verifier with the large encoder."""
+    found = load_judge(pulled("all-MiniLM-L6-v2"), CPU, large_base=pulled("all-mpnet-base-v2"))
+    yield found
+    found.model.close()
+
+
 @pytest.fixture(scope="module", params=["shipped", "large"])
 def judge(request: pytest.FixtureRequest) -> Iterator[ClaimJudge]:
     """The verifier by itself, and with the large encoder."""
-    base = pulled("all-MiniLM-L6-v2")
-    large_base = pulled("all-mpnet-base-v2") if request.param == "large" else None
-    found = load_judge(base, Device(kind="cpu", name="test", dtype="fp32", n_threads=2), large_base=large_base)
+    if request.param == "large":
+        yield request.getfixturevalue("large")
+        return
+    found = load_judge(pulled("all-MiniLM-L6-v2"), CPU)
     yield found
     found.model.close()
 
@@ -162,3 +177,23 @@ def test_an_amount_of_another_kind_than_was_asked_is_not_supported(judge: ClaimJ
     (found,) = judge.judge(split_claims("80 percent", ASKED), evidence)
     assert found.label == "unsupported"
     assert found.reasons[0] == "80 percent is no answer to a question for time"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_supported"),
+    [
+        ("Helene Roth is the safety officer.", True),
+        ("Marta Lindner is the safety officer.", False),  # she founded it
+        ("Anna Berg is the safety officer.", False),
+        ("The head office is in Freiburg.", True),
+        ("The head office is in Colmar.", False),
+        ("The factory is in Colmar.", True),
+        ("The help desk asks for passwords.", False),
+        ("Special leave can be exchanged for money.", False),
+    ],
+)
+def test_the_large_verifier_takes_no_name_or_place_for_anothers(
+    large: ClaimJudge, said: str, is_supported: bool
+) -> None:
+    (found,) = large.judge(split_claims(said), [RULES])
+    assert (found.label == "supported") == is_supported, found
