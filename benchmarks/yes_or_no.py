@@ -17,6 +17,7 @@ import collections
 import json
 import pathlib
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ from rag.verify.declare import declare
 from rag.verify.pairs import part_of
 
 QUESTIONS = pathlib.Path(__file__).with_name("yes_or_no_questions.jsonl")
+REPLY = re.compile(r"(yes|no(?!\s+\w))\b", re.IGNORECASE)  # "no shares are traded" is none
 KINDS = frozenset(("year", "number", "date", "who_name_short", "who_name_long"))  # of answers of which one is right
 
 
@@ -101,8 +103,8 @@ def said(answer: dict[str, Any]) -> str:
     """What an answer says to a question whether something is so."""
     if answer["abstained"]:
         return "abstained"
-    first = answer["text"].split()[0].strip(".,:!").casefold()
-    return first if first in ("yes", "no") else "something else"
+    reply = REPLY.match(answer["text"])
+    return reply[1].casefold() if reply else "something else"
 
 
 def counted(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

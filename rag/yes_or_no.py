@@ -3,9 +3,10 @@
 A small decoder copies words from the passages, whatever is asked: "Was it built in 1948?" gets "1948", or words about
 something else. The verifier reads what is asked as a statement, so that it can tell whether the passages say so. Its
 yes or no stands with the sentence that it was read from, and both are cited and judged like any other sentence. A
-draft that replies by itself is left as the decoder wrote it.
+draft that says yes or no by itself is left as the decoder wrote it.
 """
 
+import re
 from collections.abc import Sequence
 
 from llm.types import Cancel
@@ -14,12 +15,12 @@ from rag.markers import drop_markers
 from rag.prompt_passage import PromptPassage
 from rag.quotes import MAX_QUOTE_WORDS
 from rag.text import split_sentences, words
-from rag.verify.claims import needs_question
 from rag.verify.types import Judge, Judgement, StatedClaim
 from rag.verify.whether import read_reply
 
 SURE = 0.9  # least score of a reply, see docs/experiments.md: a wrong one is worse than a refusal
-_REPLIES = ("yes", "no", "yeah", "yep", "nope")
+TOLD = 0.8  # least score by which a sentence is repeated: it must say so without the others
+_REPLY = re.compile(r"^\W*(?:yes|yeah|yep|nope|no(?!\s+\w))\b", re.IGNORECASE)  # "no shares are traded" is none
 
 
 def reply_to(
@@ -28,7 +29,7 @@ def reply_to(
     """The text that answers `question`, with markers; None where the draft does, or nothing tells surely.
 
     Args:
-        question: what is asked, with what it refers to; anything but a question whether something is so gets None.
+        question: what is asked, with what it refers to; other questions than whether something is so get None.
         draft: what the decoder wrote, an abstention included.
         passages: of the prompt, whose numbers the markers are.
         judge: reads statements against them.
@@ -37,7 +38,7 @@ def reply_to(
     Raises:
         CancelledError: `cancel` was set.
     """
-    if not passages or read_reply(question, "Yes") is None or _replies(question, drop_markers(draft)):
+    if not passages or read_reply(question, "Yes") is None or _REPLY.match(drop_markers(draft)):
         return None
     evidence = readable(passages)
     claims = [StatedClaim(text=word, start=0, end=len(word), question=question) for word in ("Yes", "No")]
@@ -51,14 +52,6 @@ def reply_to(
     return f"{said} {sentence} [{row.marker}]" if sentence else said
 
 
-def _replies(question: str, draft: str) -> bool:
-    """Whether a draft says yes or no, or in a whole sentence what was asked."""
-    said = words(draft)
-    if said and said[0].cut(draft).casefold() in _REPLIES:
-        return True
-    return not needs_question(draft) and read_reply(question, draft) is not None
-
-
 def _told_by(claim: StatedClaim, row: Readable, judgement: Judgement, judge: Judge, cancel: Cancel | None) -> str:
     """The sentence of the place which decided that supports the reply best by itself; "" where none can be read so."""
     place = row.quotable(judgement.span)
@@ -68,7 +61,7 @@ def _told_by(claim: StatedClaim, row: Readable, judgement: Judgement, judge: Jud
     sentences = [sentence for span in split_sentences(text) if _is_prose(sentence := span.cut(text).strip())]
     found = [judge.judge([claim], [sentence], cancel=cancel)[0] for sentence in sentences]
     best = max(zip(found, sentences, strict=True), key=lambda pair: pair[0].score, default=None)
-    return best[1] if best is not None and best[0].label == "supported" else ""
+    return best[1] if best is not None and best[0].score >= TOLD else ""
 
 
 def _is_prose(sentence: str) -> bool:

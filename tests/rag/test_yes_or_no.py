@@ -68,7 +68,10 @@ def ask(
     return answer_of(events), events
 
 
-@pytest.mark.parametrize("draft", ["1883 [2]", "finished in 1889 [1]", NOT_IN_DOCUMENTS])
+@pytest.mark.parametrize(
+    "draft",
+    ["1883 [2]", "finished in 1889 [1]", "No towers were opened then [1]", "It opened in 1883 [2].", NOT_IN_DOCUMENTS],
+)
 @pytest.mark.parametrize("policy", ["flag", "strict"])
 def test_yes_stands_with_the_sentence_that_says_so(draft: str, policy: str) -> None:
     answer, events = ask(draft, Sure(yes=0.97, no=0.01), policy=policy)
@@ -97,9 +100,7 @@ def test_what_is_not_sure_is_left_to_the_decoder(yes: float, no: float) -> None:
     assert answer.abstained
 
 
-@pytest.mark.parametrize(
-    "draft", ["Yes [2]", "No [2]", "Yes, it was opened in 1883 [2]", "The bridge was opened in 1883 [2]"]
-)
+@pytest.mark.parametrize("draft", ["Yes [2]", "No [2]", "Yes, it was opened in 1883 [2]"])
 def test_a_draft_that_replies_is_left_as_the_decoder_wrote_it(draft: str) -> None:
     answer, _ = ask(draft, Sure(yes=0.97, no=0.97))
     assert answer.text == draft
