@@ -18,8 +18,8 @@ pytestmark = pytest.mark.model
 CPU = Device(kind="cpu", name="test", dtype="fp32", n_threads=2)
 RULES = (
     "Marta Lindner and Osman Yildiz founded the company in Freiburg in 1987. Helene Roth is the safety officer. Today "
-    "214 people work at the head office in Freiburg, the factory in Colmar and the laboratory in Basel. The "
-    "help desk never asks for a password. Special leave cannot be exchanged for money."
+    "214 people work at three sites: the head office in Freiburg, the factory in Colmar and the calibration laboratory "
+    "in Basel. The help desk never asks for a password. Special leave cannot be exchanged for money."
 )
 LEAVE = (
     "Employees get 16 weeks of paid parental leave. Sick leave is paid for ten days a year; after four weeks of "
