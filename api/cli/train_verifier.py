@@ -75,7 +75,8 @@ def verifier(
 
 def _train_large(data: Path, out: Path, ground: Ground, *, seed: int, most_pairs: int | None, fp32: bool) -> None:
     """Train the large encoder, fit how it is mixed with the verifier in OUT/weights or the shipped one."""
-    from rag.verify.large_training import large_passes, train_large_passes
+    from rag.verify.large_passes import large_passes
+    from rag.verify.large_training import train_large_passes
     from rag.verify.package import Held
     from rag.verify.package_large import make_large_package
 

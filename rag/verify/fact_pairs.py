@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rag.verify.fact_texts import Fact, FactTeller, capital, same_value, with_article
 from rag.verify.made_up_facts import Value
-from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair
+from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair, drawn
 
 _OMITTED = 0.22  # of the questions are about a fact that the evidence does not tell
 _CUT = 0.15  # of the compared names are followed by the first words of a statement that was cut
@@ -36,10 +36,7 @@ class FactBuilder:
 
     def build(self, n_pairs: int) -> list[TrainingPair]:
         """`n_pairs` pairs, a right and a wrong answer after each other."""
-        pairs: list[TrainingPair] = []
-        while len(pairs) < n_pairs:
-            pairs += self._of_one_text()
-        return pairs[:n_pairs]
+        return drawn(n_pairs, self._of_one_text)
 
     def _of_one_text(self) -> Iterator[TrainingPair]:
         """A right and a wrong answer to one question."""

@@ -5,13 +5,13 @@ One wrong part makes the whole wrong: best a name, year or number that the evide
 each word of the claim stands there. A part that the evidence does not tell leaves the whole unsupported.
 """
 
+import dataclasses
 import random
 import re
 from collections.abc import Iterator, Sequence
 
 from rag.verify.fact_texts import Fact, FactTeller, capital
-from rag.verify.made_up_facts import Value
-from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair
+from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair, drawn
 
 _OMITTED = 0.25  # of the texts leave out one fact of the statement
 _N_PARTS = ((1, 2, 3), (6, 3, 1))  # facts of a statement, and how often
@@ -31,10 +31,7 @@ class StatementBuilder:
 
     def build(self, n_pairs: int) -> list[TrainingPair]:
         """`n_pairs` pairs, a right and a wrong statement after each other."""
-        pairs: list[TrainingPair] = []
-        while len(pairs) < n_pairs:
-            pairs += self._of_one_text()
-        return pairs[:n_pairs]
+        return drawn(n_pairs, self._of_one_text)
 
     def _of_one_text(self) -> Iterator[TrainingPair]:
         """A right and a wrong statement; nothing where no wrong value is at hand."""
@@ -56,7 +53,7 @@ class StatementBuilder:
         if not told:
             return
         evidence = self._told(told, is_alone=is_alone)
-        wrong = [*parts[:at], _with_value(parts[at], value), *parts[at + 1 :]]
+        wrong = [*parts[:at], dataclasses.replace(parts[at], value=value), *parts[at + 1 :]]
         for said, label in ((parts, SUPPORTED), (wrong, CONTRADICTED)):
             yield TrainingPair(
                 evidence=evidence,
@@ -116,7 +113,3 @@ def _plain_wordings(fact: Fact) -> list[str]:
 def _inside(text: str) -> str:
     """A sentence as the second half of one."""
     return text[0].lower() + text[1:] if _NO_NAME.match(text) else text
-
-
-def _with_value(fact: Fact, value: Value) -> Fact:
-    return Fact(thing=fact.thing, attribute=fact.attribute, value=value)

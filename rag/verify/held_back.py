@@ -67,14 +67,10 @@ def held_back_cases(
     built = [*builder.build(n_built), *long]
     asked = [pair for pair in builder.build(_BUILT_FOR_ASKED * n_asked) if as_claim(pair.claim).question is not None]
     two_step = TwoStepBuilder(paragraphs, rng).build(n_two_step) if n_two_step else []
-    beside = (
-        [
-            *RivalBuilder(paragraphs, rng).build(n_beside - n_beside // 2),
-            *RivalBuilder(paragraphs, rng, is_stated=True).build(n_beside // 2),
-        ]
-        if n_beside
-        else []
-    )
+    beside: list[TrainingPair] = []
+    if n_beside:
+        beside += RivalBuilder(paragraphs, rng).build(n_beside - n_beside // 2)
+        beside += RivalBuilder(paragraphs, rng, is_stated=True).build(n_beside // 2)
     cases += [_case(pair, texts, rng) for pair in [*built, *asked[:n_asked], *two_step, *beside]]
     rng.shuffle(cases)
     return cases

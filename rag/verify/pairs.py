@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -172,6 +172,14 @@ def joined(pairs: Sequence[TrainingPair], rng: random.Random) -> list[TrainingPa
         elif rng.random() < 0.3:
             result.append(_both(pair, other, pair.evidence, UNSUPPORTED, rng))
     return result
+
+
+def drawn(n_pairs: int, draw: Callable[[], Iterable[TrainingPair]]) -> list[TrainingPair]:
+    """`n_pairs` pairs of what `draw` gives, a few each time; some of its draws may give none."""
+    pairs: list[TrainingPair] = []
+    while len(pairs) < n_pairs:
+        pairs += draw()
+    return pairs[:n_pairs]
 
 
 def _both(first: TrainingPair, second: TrainingPair, evidence: str, label: int, rng: random.Random) -> TrainingPair:

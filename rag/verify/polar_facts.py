@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rag.verify.fact_texts import capital
-from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair
+from rag.verify.pairs import CONTRADICTED, SUPPORTED, UNSUPPORTED, TrainingPair, drawn
 
 _MAX_RULES = 5
 _UNTOLD = 0.25  # of the statements are about a case that no rule tells of
@@ -130,10 +130,7 @@ class PolarBuilder:
 
     def build(self, n_pairs: int) -> list[TrainingPair]:
         """`n_pairs` pairs, statements that contradict each other after one another."""
-        pairs: list[TrainingPair] = []
-        while len(pairs) < n_pairs:
-            pairs += self._of_a_rule() if self._rng.random() < 0.75 else self._of_a_limit()
-        return pairs[:n_pairs]
+        return drawn(n_pairs, lambda: self._of_a_rule() if self._rng.random() < 0.75 else self._of_a_limit())
 
     def _of_a_rule(self) -> Iterator[TrainingPair]:
         """That a case of a rule is so, and that it is not, over the same rules."""

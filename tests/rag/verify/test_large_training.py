@@ -18,7 +18,8 @@ from rag.errors import InvalidInputError, NotReadyError
 from rag.low_rank_changes import read_shipped
 from rag.verify.claims import split_claims
 from rag.verify.judge import load_judge
-from rag.verify.large_training import SHARES, large_pairs, large_passes, train_large, train_large_passes
+from rag.verify.large_passes import SHARES, large_pairs, large_passes
+from rag.verify.large_training import train_large, train_large_passes
 from rag.verify.package import Held, make_package
 from rag.verify.package_large import CARD_FILE, NAME, make_large_package
 from rag.verify.shipped import (
