@@ -30,6 +30,7 @@ _SECOND_GAIN = 0.25  # of the weight of the sentence's own words that a second c
 _SECOND_WORDS = 2  # own words that a second citation must add, unless it adds a number
 
 _EMPTY = frozenset(content_words("yes yeah"))  # they say something only together with the question
+_DENIAL = frozenset(content_words("no nope"))  # alone they say as little, in a sentence they tell
 _ASKING = frozenset(content_words("many much name named called kind type"))  # they ask, and need no counterpart
 _FRAME = frozenset(  # of phrases that a decoder puts around an answer: "the answer to this question is", "known as"
     content_words(
@@ -128,7 +129,7 @@ class Attributor:
         """The words to look for; None where the sentence has none that say anything."""
         said = counted_words(sentence) - _EMPTY
         own = (said - self._asked.keys() - _FRAME) or said
-        if not own:
+        if own <= _DENIAL:
             return None
         numbers = frozenset(term for term in own if term[0].isdecimal() and term != "1")  # "one" is mostly no number
         return _Wanted({term: self._weight(term) for term in own}, numbers)

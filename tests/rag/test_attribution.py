@@ -69,6 +69,12 @@ def test_what_the_evidence_does_not_hold_is_not_cited(question: str, sentence: s
     assert 0 <= found.score < DEFAULT_THRESHOLD
 
 
+def test_a_bare_no_is_not_cited_from_a_sentence_that_has_a_no_in_it() -> None:
+    text = "There is no core time on Fridays. The regular working week has 37.5 hours."
+    assert attribute("Does the regular working week have 40 hours?", "No.", text).quotes == ()
+    assert attribute("Is there core time on Fridays?", "There is no core time.", text).quotes
+
+
 def test_nothing_is_cited_without_evidence() -> None:
     assert Attributor("Who?", ()).attribute("Tesla.") == Attributed(quotes=(), score=0.0)
 
