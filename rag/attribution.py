@@ -128,9 +128,9 @@ class Attributor:
     def _wanted(self, sentence: str) -> _Wanted | None:
         """The words to look for; None where the sentence has none that say anything."""
         said = counted_words(sentence) - _EMPTY
-        own = (said - self._asked.keys() - _FRAME) or said
-        if own <= _DENIAL:
+        if said <= _DENIAL:
             return None
+        own = (said - self._asked.keys() - _FRAME) or said
         numbers = frozenset(term for term in own if term[0].isdecimal() and term != "1")  # "one" is mostly no number
         return _Wanted({term: self._weight(term) for term in own}, numbers)
 
