@@ -66,7 +66,7 @@ def test_where_the_evidence_gives_another_answer_the_large_encoder_must_be_sure(
     values[3, FEATURES.index("found_gap")] = -2.0
     doubted = is_doubted(scores, values, 0.4)
     assert doubted.tolist() == [True, True, False, False]
-    again = np.array([0.9, 2.0, 0.9, 0.9])  # log-odds: .71 and .88
+    again = np.array([0.4, 0.7, 0.4, 0.4])  # log-odds: .60 and .67, on either side of SURE
     found = np.column_stack((np.zeros(4), again))
     stand = standing(PARAMETERS, found, values, scores, doubted)
     believed = 1 / (1 + np.exp(-again))
